@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * arena — the table, the first arena in .bss, and which thread goes where.
+ */
+#include "alloc/arena.h"
+
+#include "alloc/bits.h"
+#include "alloc/control.h"
+#include "alloc/meta.h"
+#include "alloc/os.h"
+
+#include <errno.h>
+
+/* jemalloc's number: threads seldom meet in an arena, and memory is not spread too thin. */
+enum { ARENAS_PER_CPU = 4 };
+
+_Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
+
+static struct al_arena first_arena;
+
+static struct {
+    struct al_lock lock;
+    unsigned auto_count;      /* guarded by lock; 0: not found out yet */
+    _Atomic unsigned count;   /* indexes in use, holes of automatic ones included */
+    _Atomic ssize_t decay_ms; /* of arenas to come */
+} table;
+
+static void arena_init(struct al_arena *arena, unsigned idx, bool is_auto) {
+    arena->idx = idx;
+    arena->is_auto = is_auto;
+    al_runs_init(&arena->runs, idx, atomic_load(&table.decay_ms));
+}
+
+void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms) {
+    table.auto_count = auto_count;
+    atomic_store(&table.decay_ms, dirty_decay_ms);
+    arena_init(&first_arena, 0, true);
+    atomic_store(&al_arenas[0], &first_arena);
+    atomic_store(&table.count, 1);
+}
+
+/* Makes the arena of a free index. NULL: no memory. */
+static struct al_arena *arena_make(unsigned idx, bool is_auto) {
+    struct al_arena *const arena = al_meta_alloc(sizeof(struct al_arena));
+
+    if (arena != NULL) {
+        arena_init(arena, idx, is_auto);
+    }
+    return arena;
+}
+
+unsigned al_arena_auto_count(void) {
+    al_lock_take(&table.lock, AL_RANK_ARENAS);
+    unsigned auto_count = table.auto_count;
+    al_lock_give(&table.lock);
+    if (auto_count != 0) {
+        return auto_count;
+    }
+    const unsigned cpu_count = al_os_cpu_count();
+    auto_count = cpu_count > 1 ? cpu_count * ARENAS_PER_CPU : 1;
+    auto_count = auto_count < AL_ARENA_COUNT_MAX / 2 ? auto_count : AL_ARENA_COUNT_MAX / 2;
+    al_lock_take(&table.lock, AL_RANK_ARENAS);
+    if (table.auto_count == 0) {
+        table.auto_count = auto_count;
+        if (atomic_load(&table.count) < auto_count) {
+            atomic_store(&table.count, auto_count);
+        }
+    }
+    auto_count = table.auto_count;
+    al_lock_give(&table.lock);
+    return auto_count;
+}
+
+unsigned al_arena_count(void) {
+    const unsigned auto_count = al_arena_auto_count();
+    const unsigned count = atomic_load(&table.count);
+
+    return count > auto_count ? count : auto_count;
+}
+
+/* Puts an arena into its place; false if another thread was first. */
+static bool arena_publish(struct al_arena *arena) {
+    struct al_arena *none = NULL;
+
+    al_lock_take(&table.lock, AL_RANK_ARENAS); /* fork must not see arenas come */
+    const bool is_first = atomic_compare_exchange_strong(&al_arenas[arena->idx], &none, arena);
+    al_lock_give(&table.lock);
+    return is_first;
+}
+
+struct al_arena *al_arena_get(unsigned arena_idx) {
+    if (arena_idx >= AL_ARENA_COUNT_MAX) {
+        return NULL;
+    }
+    if (al_arena_at(arena_idx) == NULL && arena_idx < al_arena_auto_count()) {
+        struct al_arena *const arena = arena_make(arena_idx, true);
+        if (arena != NULL) {
+            (void)arena_publish(arena); /* losing wastes one arena's metadata, once a race */
+        }
+    }
+    return al_arena_at(arena_idx);
+}
+
+struct al_arena *al_arena_choose(void) {
+    const unsigned auto_count = al_arena_auto_count();
+    unsigned best_idx = 0;
+    uint32_t best_count = UINT32_MAX;
+
+    for (unsigned idx = 0; idx < auto_count && best_count != 0; idx++) {
+        const struct al_arena *const arena = al_arena_at(idx);
+        const uint32_t count = arena == NULL ? 0 : atomic_load(&arena->thread_count);
+        if (count < best_count) {
+            best_idx = idx;
+            best_count = count;
+        }
+    }
+    struct al_arena *const best = al_arena_get(best_idx);
+    return best != NULL ? best : al_arena_at(0);
+}
+
+int al_arena_create(unsigned *arena_idx) {
+    unsigned idx = al_arena_count();
+
+    do {
+        if (idx >= AL_ARENA_COUNT_MAX) {
+            return EAGAIN;
+        }
+    } while (!atomic_compare_exchange_weak(&table.count, &idx, idx + 1));
+    struct al_arena *const arena = arena_make(idx, false);
+    if (arena == NULL) {
+        return EAGAIN; /* the index stays a hole */
+    }
+    (void)arena_publish(arena);
+    *arena_idx = idx;
+    return 0;
+}
+
+ssize_t al_arenas_dirty_decay_ms_get(void) {
+    return atomic_load(&table.decay_ms);
+}
+
+int al_arenas_dirty_decay_ms_set(ssize_t decay_ms) {
+    if (decay_ms < -1) {
+        return EFAULT;
+    }
+    atomic_store(&table.decay_ms, decay_ms);
+    return 0;
+}
+
+void al_arena_tick(struct al_arena *arena) {
+    struct al_runs *const runs = &arena->runs;
+
+    /* Unlocked looks: a stale answer costs one tick. */
+    if (runs->decay.decay_ms >= 0 && runs->dirty_granules != 0 &&
+        al_os_time_ns() >= runs->decay.epoch_ns + runs->decay.step_ns) {
+        al_runs_purge(runs, false);
+    }
+}
+
+/* ---- fork: every lock of every arena, rank by rank ---- */
+
+enum fork_step { FORK_TAKE, FORK_GIVE, FORK_RESET };
+
+static void fork_lock(struct al_lock *lock, enum al_rank rank, enum fork_step step) {
+    switch (step) {
+    case FORK_TAKE:
+        al_lock_take(lock, rank);
+        break;
+    case FORK_GIVE:
+        al_lock_give(lock);
+        break;
+    case FORK_RESET:
+        al_lock_reset(lock);
+        break;
+    }
+}
+
+static void fork_bins(struct al_arena *arena, enum fork_step step) {
+    for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
+        fork_lock(&arena->bins[class_idx].lock, AL_RANK_BIN, step);
+        fork_lock(&arena->sampled[class_idx].lock, AL_RANK_BIN, step);
+    }
+}
+
+static void fork_all(enum fork_step step) {
+    fork_lock(&table.lock, AL_RANK_ARENAS, step);
+    for (unsigned idx = 0; idx < AL_ARENA_COUNT_MAX; idx++) {
+        if (al_arena_at(idx) != NULL) {
+            fork_bins(al_arena_at(idx), step);
+        }
+    }
+    for (unsigned idx = 0; idx < AL_ARENA_COUNT_MAX; idx++) {
+        if (al_arena_at(idx) != NULL) {
+            fork_lock(&al_arena_at(idx)->runs.lock, AL_RANK_RUNS, step);
+        }
+    }
+}
+
+void al_arenas_fork_prepare(void) {
+    fork_all(FORK_TAKE);
+}
+
+void al_arenas_fork_parent(void) {
+    fork_all(FORK_GIVE);
+}
+
+void al_arenas_fork_child(void) {
+    fork_all(FORK_RESET);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * arena — bins and a page heap that some threads share.
+ *
+ * Owns:    the table of arenas; 0 lies in .bss and serves the first thread, the other
+ *          automatic ones are made when threads ask, the rest by al_arena_create.
+ * Threads: the table is read without a lock (a set entry never changes); making one takes
+ *          rank AL_RANK_ARENAS.
+ * Fails:   NULL: no memory or no index.
+ */
+#ifndef AL_ARENA_H
+#define AL_ARENA_H
+
+#include "alloc/base.h"
+#include "alloc/bin.h"
+#include "alloc/class.h"
+#include "alloc/map.h"
+#include "alloc/runs.h"
+
+struct al_tcache;
+
+enum {
+    AL_ARENA_COUNT_MAX = 4094, /* jemalloc's limit: it fits the flags of mallocx */
+    AL_ARENA_PARKED_MAX = 8,   /* caches of ended threads kept for the next ones */
+};
+
+struct al_arena {
+    /* Never change after creation. */
+    uint32_t idx;
+    bool is_auto;
+
+    /* Atomic: a count for placing threads and for statistics; relaxed. */
+    _Atomic uint32_t thread_count;
+
+    /* Guarded by rank AL_RANK_THREADS's one lock (tcache.c). */
+    struct al_tcache *parked;
+    uint32_t parked_count;
+
+    AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_runs runs;
+    AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_bin bins[AL_CLASS_COUNT];
+    struct al_bin sampled[AL_CLASS_COUNT];
+};
+
+extern _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
+
+/* The tag that map entries and thread caches of this arena share; 0 is nobody's. */
+AL_INLINE uint32_t al_arena_tag(unsigned arena_idx) {
+    return (uint32_t)(arena_idx + 1) << AL_MAP_TAG_SHIFT;
+}
+
+AL_INLINE struct al_arena *al_arena_at(unsigned arena_idx) {
+    return atomic_load_explicit(&al_arenas[arena_idx], memory_order_acquire);
+}
+
+/* Makes arena 0. Called once at start. auto_count: 0 asks for 4 a processor, found out when
+ * the second thread comes. */
+void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms);
+
+/* The arena for a new thread: the automatic one with the fewest. Falls back to arena 0. */
+struct al_arena *al_arena_choose(void);
+
+/* The arena of an index; an automatic one that nobody used yet is made. NULL: no such index,
+ * or no memory. */
+struct al_arena *al_arena_get(unsigned arena_idx);
+
+/* Runs whatever is due: purging by decay. Slow paths call it about every 64 KiB. */
+void al_arena_tick(struct al_arena *arena);
+
+void al_arenas_fork_prepare(void);
+void al_arenas_fork_parent(void);
+void al_arenas_fork_child(void);
+
+#endif

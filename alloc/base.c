@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * base — the last words of a process, and every line it prints before.
+ *
+ * A message is built in a buffer on the stack and written with one system call: stdio would
+ * allocate, and two threads' lines would mix.
+ */
+#include "alloc/base.h"
+
+#include "alloc/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Longest line of ours: the texts of AL_CHECK and AL_ASSERT, with room for a file's path. */
+enum { LINE_BYTES_MAX = 512 };
+
+void (*malloc_message)(void *opaque, const char *text);
+
+void al_message_write(const char *text) {
+    const int saved_errno = errno;
+
+    if (malloc_message != NULL) {
+        malloc_message(NULL, text);
+    } else {
+        size_t left_bytes = strlen(text);
+        while (left_bytes > 0) { /* each turn writes at least a byte or ends */
+            const ssize_t done_bytes = write(STDERR_FILENO, text, left_bytes);
+            if (done_bytes <= 0) {
+                if (done_bytes < 0 && errno == EINTR) {
+                    continue;
+                }
+                break;
+            }
+            text += done_bytes;
+            left_bytes -= (size_t)done_bytes;
+        }
+    }
+    errno = saved_errno;
+}
+
+void al_die(const char *what) {
+    char line[LINE_BYTES_MAX];
+    struct al_text text;
+
+    al_text_init(&text, line, sizeof(line));
+    al_text_str(&text, "tally: ");
+    al_text_str(&text, what);
+    al_text_str(&text, "\n");
+    al_message_write(line);
+    abort();
+}
+
+void al_die_ptr(const char *what, const void *ptr) {
+    char line[LINE_BYTES_MAX];
+    struct al_text text;
+
+    al_text_init(&text, line, sizeof(line));
+    al_text_str(&text, what);
+    al_text_str(&text, ": ");
+    al_text_hex(&text, (uintptr_t)ptr);
+    al_die(line);
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * bin — filling caches from the fullest slabs, taking blocks back, and the remote queue.
+ *
+ * Fullest first packs the live blocks into few slabs, so that others run empty and their
+ * pages can go. Four lists are enough: a finer order moved slabs more often and packed no
+ * better on the mixed-size pattern.
+ */
+#include "alloc/bin.h"
+
+#include "alloc/arena.h"
+#include "alloc/slab.h"
+
+enum {
+    /* Slabs looked at for one filling: bounds the time under the lock. */
+    FILL_SLAB_COUNT_MAX = 8,
+    /* A remote list shorter than this is not worth a visit by itself: more is added, for
+     * which it must be walked once. */
+    SHORT_LIST_COUNT = 16,
+};
+
+static void *next_of(const void *block) {
+    return *(void *const *)block;
+}
+
+static void set_next(void *block, void *next) {
+    *(void **)block = next;
+}
+
+/* ---- the lists by fullness ---- */
+
+static unsigned wanted_list(const struct al_extent *slab) {
+    const uint32_t used = (uint32_t)slab->slab.carved_count - slab->slab.free_count;
+
+    if (slab->slab.free_count == 0 && slab->slab.carved_count == slab->slab.slot_count) {
+        return AL_BIN_LIST_NONE;
+    }
+    const unsigned quarter = used * AL_BIN_LIST_COUNT / slab->slab.slot_count;
+    return quarter < AL_BIN_LIST_COUNT ? quarter : AL_BIN_LIST_COUNT - 1;
+}
+
+static void unlist_locked(struct al_bin *bin, struct al_extent *slab) {
+    const uint32_t prev_idx = slab->slab.prev_idx;
+    const uint32_t next_idx = slab->slab.next_idx;
+
+    if (slab->slab.list == AL_BIN_LIST_NONE) {
+        return;
+    }
+    if (prev_idx != 0) {
+        al_extent_at(prev_idx)->slab.next_idx = next_idx;
+    } else {
+        bin->list_idx[slab->slab.list] = next_idx;
+    }
+    if (next_idx != 0) {
+        al_extent_at(next_idx)->slab.prev_idx = prev_idx;
+    }
+    slab->slab.list = AL_BIN_LIST_NONE;
+}
+
+/* Puts the slab on the list it belongs to, if it is not there already. */
+static void relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx) {
+    const unsigned list = wanted_list(slab);
+
+    if (list == slab->slab.list) {
+        return;
+    }
+    unlist_locked(bin, slab);
+    if (list == AL_BIN_LIST_NONE) {
+        return;
+    }
+    const uint32_t head_idx = bin->list_idx[list];
+    slab->slab.list = (uint8_t)list;
+    slab->slab.prev_idx = 0;
+    slab->slab.next_idx = head_idx;
+    if (head_idx != 0) {
+        al_extent_at(head_idx)->slab.prev_idx = idx;
+    }
+    bin->list_idx[list] = idx;
+}
+
+/* ---- blocks leave a slab ---- */
+
+/* Puts `count` blocks head..tail before what `list` holds. */
+static void prepend(struct al_list *list, void *head, void *tail, uint32_t count) {
+    if (list->head != NULL) {
+        set_next(tail, list->head);
+    }
+    list->head = head;
+    list->count += count;
+    list->is_zeroed = false;
+}
+
+/* Slots never used before: at most a page's worth, at least one. */
+static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t want) {
+    const size_t slot_bytes = al_class_bytes(slab->class_idx);
+    const uint32_t left = (uint32_t)slab->slab.slot_count - slab->slab.carved_count;
+    uint32_t count = (uint32_t)(AL_SLAB_CARVE_BYTES / slot_bytes);
+
+    count = count < want ? count : want;
+    count = count < left ? count : left;
+    count = count > 0 ? count : 1;
+    char *const first = (char *)slab->base_addr + slab->slab.carved_count * slot_bytes;
+    char *block = first;
+    for (uint32_t idx = 1; idx < count; idx++) {
+        set_next(block, block + slot_bytes);
+        block += slot_bytes;
+    }
+    set_next(block, NULL);
+    if (list->head == NULL) {
+        *list = (struct al_list){first, count, slab->slab.is_zeroed != 0};
+    } else {
+        prepend(list, first, block, count);
+    }
+    slab->slab.carved_count = (uint16_t)(slab->slab.carved_count + count);
+}
+
+/* The remote list of one queued slab, as it is: its length is known, its blocks need not be
+ * looked at. False: nothing is queued.
+ */
+static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_t *slab_idx) {
+    if (bin->pending_idx == 0) {
+        if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0) {
+            return false;
+        }
+        bin->pending_idx = atomic_exchange_explicit(&bin->queue_idx, 0, memory_order_acquire);
+    }
+    const uint32_t idx = bin->pending_idx;
+    struct al_extent *const slab = al_extent_at(idx);
+    bin->pending_idx = atomic_load_explicit(&slab->slab.remote_next_idx, memory_order_relaxed);
+    /* From here on a pusher finds the list empty and queues the slab again. */
+    const uint64_t remote = atomic_exchange_explicit(&slab->slab.remote, 0, memory_order_acquire);
+    *list = (struct al_list){al_slab_remote_head(remote), al_slab_remote_count(remote), false};
+    *slab_idx = idx;
+    return true;
+}
+
+/* Free lists of the fullest slabs until there are `want` blocks; then, if that is not half of
+ * it, slots never used before from one slab.
+ */
+static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uint32_t want) {
+    uint32_t fresh_idx = 0; /* the fullest slab with slots left to carve */
+
+    for (unsigned level = AL_BIN_LIST_COUNT, seen = 0; level-- > 0;) {
+        uint32_t idx = bin->list_idx[level];
+        while (idx != 0 && list->count < want && seen < FILL_SLAB_COUNT_MAX) {
+            struct al_extent *const slab = al_extent_at(idx);
+            const uint32_t next_idx = slab->slab.next_idx;
+            if (slab->slab.free_count != 0) {
+                prepend(list, slab->slab.free_list, slab->slab.free_tail, slab->slab.free_count);
+                slab->slab.free_list = NULL;
+                slab->slab.free_count = 0;
+                relist_locked(bin, slab, idx);
+            }
+            if (fresh_idx == 0 && slab->slab.carved_count < slab->slab.slot_count) {
+                fresh_idx = idx;
+            }
+            seen++;
+            idx = next_idx;
+        }
+    }
+    if (fresh_idx != 0 && list->count < (want + 1) / 2) {
+        carve_locked(al_extent_at(fresh_idx), list, want - list->count);
+        relist_locked(bin, al_extent_at(fresh_idx), fresh_idx);
+    }
+}
+
+/* One block, from a slab's list or freshly carved; NULL: the bin has none. */
+static void *take_one_locked(struct al_bin *bin) {
+    for (unsigned level = AL_BIN_LIST_COUNT; level-- > 0;) {
+        const uint32_t idx = bin->list_idx[level];
+        struct al_extent *const slab = al_extent_at(idx);
+        struct al_list list = {NULL, 0, false};
+        if (idx == 0) {
+            continue;
+        }
+        if (slab->slab.free_count != 0) {
+            list.head = slab->slab.free_list;
+            slab->slab.free_list = next_of(list.head);
+            slab->slab.free_count--;
+        } else {
+            carve_locked(slab, &list, 1);
+        }
+        bin->used_count++;
+        relist_locked(bin, slab, idx);
+        return list.head;
+    }
+    return NULL;
+}
+
+/* Makes a slab and puts it into the bin. No lock held on entry and exit. */
+static bool add_slab(struct al_arena *arena, struct al_bin *bin, unsigned class_idx,
+                     enum al_extent_kind kind) {
+    const uint32_t idx = al_slab_create(arena, class_idx, kind);
+
+    if (idx == 0) {
+        return false;
+    }
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    bin->slab_count++;
+    relist_locked(bin, al_extent_at(idx), idx);
+    al_lock_give(&bin->lock);
+    return true;
+}
+
+/* The last block of a short list. */
+static void *tail_of(struct al_list list) {
+    void *block = list.head;
+
+    for (uint32_t idx = 1; idx < list.count; idx++) {
+        block = next_of(block);
+    }
+    return block;
+}
+
+/* What the bin has, up to about `want` blocks: remote frees first, they need no looking at. */
+static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
+    struct al_list list = {NULL, 0, false};
+    struct al_list remote = {NULL, 0, false};
+    uint32_t slab_idx = 0;
+
+    bin->fill_count++;
+    if (take_remote_locked(bin, &remote, &slab_idx) &&
+        (remote.count >= SHORT_LIST_COUNT || remote.count >= want)) {
+        return remote;
+    }
+    fill_from_slabs_locked(bin, &list, want);
+    bin->used_count += list.count;
+    if (remote.count != 0) {
+        prepend(&list, remote.head, tail_of(remote), remote.count);
+    }
+    return list;
+}
+
+struct al_list al_bin_fill(struct al_arena *arena, unsigned class_idx, uint32_t want) {
+    struct al_bin *const bin = &arena->bins[class_idx];
+    struct al_list list;
+
+    do { /* ends: add_slab fails, or its slab is there unless other threads emptied it */
+        al_lock_take(&bin->lock, AL_RANK_BIN);
+        list = fill_locked(bin, want);
+        al_lock_give(&bin->lock);
+    } while (list.count == 0 && add_slab(arena, bin, class_idx, AL_EXTENT_SLAB));
+    return list;
+}
+
+static void *take_one(struct al_arena *arena, struct al_bin *bin, unsigned class_idx,
+                      enum al_extent_kind kind) {
+    void *block = NULL;
+
+    do { /* ends as al_bin_fill does */
+        al_lock_take(&bin->lock, AL_RANK_BIN);
+        block = take_one_locked(bin);
+        al_lock_give(&bin->lock);
+    } while (block == NULL && add_slab(arena, bin, class_idx, kind));
+    return block;
+}
+
+void *al_bin_take_one(struct al_arena *arena, unsigned class_idx) {
+    al_bin_drain(arena, class_idx);
+    return take_one(arena, &arena->bins[class_idx], class_idx, AL_EXTENT_SLAB);
+}
+
+/* ---- blocks come back ---- */
+
+void al_bin_check_block(const struct al_extent *slab, const void *block) {
+    const uintptr_t offset_bytes = (uintptr_t)block - slab->base_addr;
+
+    if (AL_UNLIKELY(offset_bytes >= al_extent_bytes(slab))) {
+        al_die_ptr("freed a pointer that was never allocated", block);
+    }
+    const uint32_t slot = al_slab_slot_of(slab, (uint32_t)offset_bytes);
+    if (AL_UNLIKELY(slot * al_class_bytes(slab->class_idx) != offset_bytes)) {
+        al_die_ptr("freed a pointer into the middle of an allocation", block);
+    }
+    if (AL_UNLIKELY(slot >= slab->slab.carved_count)) {
+        al_die_ptr("freed a pointer that was never allocated", block);
+    }
+}
+
+static void audit_not_free(const struct al_extent *slab, const void *block) {
+    const void *other = slab->slab.free_list;
+
+    for (uint32_t seen = 0; seen < slab->slab.free_count; seen++, other = next_of(other)) {
+        if (other == block) {
+            al_die_ptr("freed twice", block);
+        }
+    }
+}
+
+/* Whether the slab is now empty: then it is off the lists and the caller's to destroy. */
+static bool put_back_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx, void *block) {
+    al_bin_check_block(slab, block);
+    if (al_is_debug) {
+        audit_not_free(slab, block);
+    }
+    if (slab->slab.free_count == 0) {
+        slab->slab.free_tail = block;
+    }
+    set_next(block, slab->slab.free_list);
+    slab->slab.free_list = block;
+    slab->slab.free_count++;
+    bin->used_count--;
+    if (AL_UNLIKELY(slab->slab.free_count == slab->slab.carved_count)) {
+        /* Nothing is remote either: a remote block counts as in use until it is drained. */
+        unlist_locked(bin, slab);
+        bin->slab_count--;
+        return true;
+    }
+    relist_locked(bin, slab, idx);
+    return false;
+}
+
+/* Empty slabs, linked through next_idx, go back to the page heap. No lock held. */
+static void destroy_slabs(struct al_arena *arena, uint32_t idx) {
+    while (idx != 0) {
+        const uint32_t next_idx = al_extent_at(idx)->slab.next_idx;
+        al_slab_destroy(arena, idx);
+        idx = next_idx;
+    }
+}
+
+static void chain_empty(uint32_t *empty_idx, uint32_t idx) {
+    al_extent_at(idx)->slab.next_idx = *empty_idx;
+    *empty_idx = idx;
+}
+
+void al_bin_flush(struct al_arena *arena, unsigned class_idx, struct al_list list) {
+    struct al_bin *const bin = &arena->bins[class_idx];
+    uint32_t empty_idx = 0;
+
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    while (list.head != NULL) { /* list.count turns */
+        void *const block = list.head;
+        const uint64_t entry = al_map_entry(block);
+        list.head = next_of(block);
+        if (AL_UNLIKELY(!al_map_entry_is_slab(entry))) {
+            al_die_ptr("freed a pointer that was never allocated", block);
+        }
+        const uint32_t idx = al_map_entry_extent(entry);
+        if (put_back_locked(bin, al_extent_at(idx), idx, block)) {
+            chain_empty(&empty_idx, idx);
+        }
+    }
+    al_lock_give(&bin->lock);
+    destroy_slabs(arena, empty_idx);
+}
+
+void al_bin_push_remote(struct al_arena *arena, uint32_t slab_idx, void *head, void *tail,
+                        uint32_t count) {
+    struct al_extent *const slab = al_extent_at(slab_idx);
+    struct al_bin *const bin = &arena->bins[slab->class_idx];
+    uint64_t remote = atomic_load_explicit(&slab->slab.remote, memory_order_relaxed);
+    uint64_t pushed = 0;
+
+    do { /* repeats only while other threads get their blocks in */
+        set_next(tail, al_slab_remote_head(remote));
+        pushed = al_slab_remote_make(head, al_slab_remote_count(remote) + count);
+    } while (!atomic_compare_exchange_weak_explicit(&slab->slab.remote, &remote, pushed,
+                                                    memory_order_release, memory_order_relaxed));
+    if (remote != 0) {
+        return; /* queued already */
+    }
+    uint32_t head_idx = atomic_load_explicit(&bin->queue_idx, memory_order_relaxed);
+    do {
+        atomic_store_explicit(&slab->slab.remote_next_idx, head_idx, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(&bin->queue_idx, &head_idx, slab_idx,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
+void al_bin_drain(struct al_arena *arena, unsigned class_idx) {
+    struct al_bin *const bin = &arena->bins[class_idx];
+    uint32_t empty_idx = 0;
+    struct al_list list;
+    uint32_t slab_idx = 0;
+
+    if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0 && bin->pending_idx == 0) {
+        return; /* unlocked look: what is missed now is found next time */
+    }
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    while (take_remote_locked(bin, &list, &slab_idx)) {
+        struct al_extent *const slab = al_extent_at(slab_idx);
+        while (list.head != NULL) {
+            void *const block = list.head;
+            list.head = next_of(block);
+            if (put_back_locked(bin, slab, slab_idx, block)) {
+                chain_empty(&empty_idx, slab_idx);
+            }
+        }
+    }
+    al_lock_give(&bin->lock);
+    destroy_slabs(arena, empty_idx);
+}
+
+/* ---- sampled slabs: one block at a time, always under the lock ---- */
+
+void *al_bin_sampled_take(struct al_arena *arena, unsigned class_idx) {
+    return take_one(arena, &arena->sampled[class_idx], class_idx, AL_EXTENT_SAMPLED);
+}
+
+static uint32_t sampled_slot(const void *block, uint32_t slab_idx) {
+    const struct al_extent *const slab = al_extent_at(slab_idx);
+
+    al_bin_check_block(slab, block);
+    return al_slab_slot_of(slab, (uint32_t)((uintptr_t)block - slab->base_addr));
+}
+
+void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record) {
+    al_extent_at(slab_idx)->slab.records[sampled_slot(block, slab_idx)] = record;
+}
+
+void *al_bin_sampled_record(const void *block, uint32_t slab_idx) {
+    void *const record = al_extent_at(slab_idx)->slab.records[sampled_slot(block, slab_idx)];
+
+    if (record == NULL) {
+        al_die_ptr("freed twice", block);
+    }
+    return record;
+}
+
+void al_bin_sampled_give(struct al_arena *arena, void *block, uint32_t slab_idx) {
+    struct al_extent *const slab = al_extent_at(slab_idx);
+    struct al_bin *const bin = &arena->sampled[slab->class_idx];
+    const uint32_t slot = sampled_slot(block, slab_idx);
+
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    if (slab->slab.records[slot] == NULL) { /* two threads freed it at the same time */
+        al_die_ptr("freed twice", block);
+    }
+    slab->slab.records[slot] = NULL;
+    set_next(block, slab->slab.free_list);
+    slab->slab.free_list = block;
+    slab->slab.free_count++;
+    bin->used_count--;
+    const bool is_empty = slab->slab.free_count == slab->slab.carved_count;
+    if (is_empty) {
+        unlist_locked(bin, slab);
+        bin->slab_count--;
+    } else {
+        relist_locked(bin, slab, slab_idx);
+    }
+    al_lock_give(&bin->lock);
+    if (is_empty) {
+        al_slab_destroy(arena, slab_idx);
+    }
+}
+
+static void check_slab_locked(const struct al_extent *slab) {
+    uint32_t count = 0;
+
+    AL_CHECK(slab->slab.free_count <= slab->slab.carved_count &&
+                 slab->slab.carved_count <= slab->slab.slot_count,
+             "internal: bin I2: counts of a slab");
+    for (const void *block = slab->slab.free_list; count < slab->slab.free_count;
+         block = next_of(block)) {
+        al_bin_check_block(slab, block);
+        count++;
+    }
+    AL_CHECK(slab->slab.list == wanted_list(slab), "internal: bin I3: list of a slab");
+}
+
+void al_bin_check(struct al_arena *arena, unsigned class_idx) {
+    struct al_bin *const bins[] = {&arena->bins[class_idx], &arena->sampled[class_idx]};
+
+    for (size_t which = 0; which < AL_ARRAY_COUNT(bins); which++) {
+        struct al_bin *const bin = bins[which];
+        uint64_t used_count = 0;
+        uint32_t listed_count = 0;
+        al_lock_take(&bin->lock, AL_RANK_BIN);
+        for (unsigned level = 0; level < AL_BIN_LIST_COUNT; level++) {
+            for (uint32_t idx = bin->list_idx[level]; idx != 0;
+                 idx = al_extent_at(idx)->slab.next_idx) {
+                const struct al_extent *const slab = al_extent_at(idx);
+                check_slab_locked(slab);
+                used_count += (uint64_t)slab->slab.carved_count - slab->slab.free_count;
+                listed_count++;
+            }
+        }
+        /* Slabs on no list are full. */
+        used_count += (uint64_t)(bin->slab_count - listed_count) * al_class_slab_slots(class_idx);
+        AL_CHECK(used_count == bin->used_count, "internal: bin I4: blocks in use");
+        al_lock_give(&bin->lock);
+    }
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * bin — the slabs of one size class of one arena, behind one lock.
+ *
+ * Owns:    the slabs' lists. A slab with free blocks or slots not yet carved is on one of four
+ *          lists by how full it is; a full one is on none, and is found through the map when
+ *          a block of it comes back.
+ * Threads: rank AL_RANK_BIN; slabs are made and given up with no lock held.
+ * Fails:   al_bin_fill says 0 blocks: no memory, nothing changed.
+ * Why lists of blocks and not bits: a whole free list moves from a slab to a cache in O(1).
+ *
+ * Invariants of a slab, walked by al_bin_check:
+ *   I1  free_list has free_count blocks, each in a carved slot, none twice
+ *   I2  free_count <= carved_count <= slot_count
+ *   I3  it is on the list of its fullness, or on none if nothing can be had from it
+ *   I4  used_count of the bin is the sum of carved_count - free_count
+ */
+#ifndef AL_BIN_H
+#define AL_BIN_H
+
+#include "alloc/base.h"
+#include "alloc/extent.h"
+#include "alloc/lock.h"
+
+enum {
+    AL_BIN_LIST_COUNT = 4, /* by quarters of slots in use; 3 is the fullest */
+    AL_BIN_LIST_NONE = AL_BIN_LIST_COUNT,
+};
+
+struct al_bin {
+    AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_lock lock;
+
+    /* Guarded by lock. */
+    uint32_t list_idx[AL_BIN_LIST_COUNT]; /* heads; 0: empty */
+    uint32_t pending_idx;                 /* slabs taken off the queue, not yet drained */
+    uint32_t slab_count;
+    uint64_t used_count; /* blocks handed out and not yet back; remote ones count until drained */
+
+    /* Atomic: slabs whose remote list was empty and now is not, through remote_next_idx.
+     * Pushed by any thread (release), taken whole under the lock (acquire): no ABA. */
+    _Atomic uint32_t queue_idx;
+    uint32_t fill_count; /* guarded by lock */
+};
+static_assert(sizeof(struct al_bin) == AL_CACHE_LINE_BYTES, "bins never share a line");
+
+/* A list of blocks linked through their first words. */
+struct al_list {
+    void *head;
+    uint32_t count;
+    bool is_zeroed; /* but for the links */
+};
+
+struct al_arena;
+
+/* At least one block, about `want`, seldom more than twice that (a slab's whole list). */
+struct al_list al_bin_fill(struct al_arena *arena, unsigned class_idx, uint32_t want);
+
+/* One block, for callers without a cache; NULL: no memory. */
+AL_NODISCARD void *al_bin_take_one(struct al_arena *arena, unsigned class_idx);
+
+/* Takes blocks of this arena and class back. Dies if one is not such a block's start. */
+void al_bin_flush(struct al_arena *arena, unsigned class_idx, struct al_list list);
+
+/* Gives a list of `count` blocks of one slab, linked head to tail, back from a thread of
+ * another arena: one compare-and-swap, no lock.
+ */
+void al_bin_push_remote(struct al_arena *arena, uint32_t slab_idx, void *head, void *tail,
+                        uint32_t count);
+
+/* Brings what other threads pushed into the slabs' own lists, and gives up empty slabs. */
+void al_bin_drain(struct al_arena *arena, unsigned class_idx);
+
+/* One block of a sampled slab, with `record` beside it; NULL: no memory. */
+void *al_bin_sampled_take(struct al_arena *arena, unsigned class_idx);
+void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record);
+
+/* The record of the block, which must be one that is allocated; and the block's return. */
+void *al_bin_sampled_record(const void *block, uint32_t slab_idx);
+void al_bin_sampled_give(struct al_arena *arena, void *block, uint32_t slab_idx);
+
+/* Dies unless `block` is the start of a carved slot of the slab. */
+void al_bin_check_block(const struct al_extent *slab, const void *block);
+
+void al_bin_check(struct al_arena *arena, unsigned class_idx);
+
+#endif

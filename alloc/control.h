@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * control — what ctl/ may ask of the allocator besides statistics.
+ *
+ * Threads: any, unless it says "calling thread". No lock of alloc may be held.
+ * Fails:   0 or an errno value, as the mallctl of the same name returns it.
+ */
+#ifndef AL_CONTROL_H
+#define AL_CONTROL_H
+
+#include "alloc/base.h"
+
+#include <sys/types.h>
+
+/* Starts the allocator if nobody has allocated yet. */
+void al_init(void);
+
+/* Number of arena indexes in use: automatic ones first, then created ones. */
+unsigned al_arena_count(void);
+unsigned al_arena_auto_count(void);
+
+/* A new arena that no thread uses by itself. ENOMEM or EAGAIN if there can be no more. */
+int al_arena_create(unsigned *arena_idx);
+
+/* The arena that owns the object at `ptr` (its start). EINVAL: no object of ours. */
+int al_arena_lookup(const void *ptr, unsigned *arena_idx);
+
+/* Calling thread's arena; setting gives the cache back first. EFAULT: no such arena. */
+unsigned al_thread_arena_get(void);
+int al_thread_arena_set(unsigned arena_idx);
+
+/* Purges all dirty pages (arena_idx == UINT_MAX: of all arenas), or as decay says now. */
+int al_arena_purge(unsigned arena_idx);
+int al_arena_decay(unsigned arena_idx);
+int al_arena_dirty_decay_ms_get(unsigned arena_idx, ssize_t *decay_ms);
+int al_arena_dirty_decay_ms_set(unsigned arena_idx, ssize_t decay_ms);
+
+/* Of arenas made later. */
+ssize_t al_arenas_dirty_decay_ms_get(void);
+int al_arenas_dirty_decay_ms_set(ssize_t decay_ms);
+
+/* Calling thread. Bytes ever allocated and freed, by usable size, exact. Asking for the
+ * addresses puts the thread in exact mode: each operation keeps the counters (up to 70
+ * instructions a pair), because the program reads them without telling us.
+ */
+uint64_t al_thread_allocated_bytes(void);
+uint64_t al_thread_deallocated_bytes(void);
+uint64_t *al_thread_allocated_ptr(void);
+uint64_t *al_thread_deallocated_ptr(void);
+
+/* Calling thread's cache. Turning it off flushes it. al_thread_tcache_flush: EFAULT without. */
+bool al_thread_tcache_enabled(void);
+void al_thread_tcache_set_enabled(bool is_enabled);
+int al_thread_tcache_flush(void);
+
+/* Size classes: small ones are slabs', large ones have runs of their own. */
+unsigned al_class_small_count(void);
+size_t al_class_small_bytes(unsigned class_idx);      /* object size */
+size_t al_class_small_slab_bytes(unsigned class_idx); /* slab size */
+uint32_t al_class_small_slots(unsigned class_idx);    /* objects a slab */
+unsigned al_class_large_count(void);
+size_t al_class_large_bytes(unsigned class_idx);
+size_t al_class_tcache_max_bytes(void); /* largest size a thread cache holds */
+size_t al_class_quantum_bytes(void);
+
+#endif

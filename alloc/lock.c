@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lock — spin a little, then sleep in the kernel (the three-state mutex of U. Drepper,
+ * "Futexes are tricky", 2011, mutex 2).
+ */
+#include "alloc/lock.h"
+
+#include "alloc/os.h"
+
+/* Critical sections are some 100 ns; a futex round trip is some 5 us. Spinning longer than
+ * the first gains nothing when threads outnumber cores, which is when locks are waited for.
+ */
+enum { SPIN_COUNT = 100 };
+
+/* Deepest nesting there can be: each rank once, and every bin of every arena at fork. */
+enum { HELD_COUNT_MAX = 64 };
+
+static AL_TLS_IE struct {
+    const struct al_lock *locks[HELD_COUNT_MAX];
+    uint8_t ranks[HELD_COUNT_MAX];
+    uint32_t count; /* may pass HELD_COUNT_MAX while forking: the excess is only counted */
+} held;
+
+void al_lock_take_slow(struct al_lock *lock) {
+    for (int spin = 0; spin < SPIN_COUNT; spin++) {
+        uint32_t free_state = 0;
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_strong_explicit(&lock->state, &free_state, 1,
+                                                    memory_order_acquire, memory_order_relaxed)) {
+            lock->wait_count++;
+            return;
+        }
+        AL_SPIN_HINT();
+    }
+    /* Unbounded only as the holder's critical section is. */
+    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
+        al_os_wait(&lock->state, 2, -1);
+    }
+    lock->wait_count++;
+}
+
+void al_lock_wake_slow(struct al_lock *lock) {
+    al_os_wake(&lock->state, 1);
+}
+
+void al_lock_rank_push(const struct al_lock *lock, enum al_rank rank) {
+    if (held.count > 0 && held.count <= HELD_COUNT_MAX) {
+        const uint32_t top_rank = held.ranks[held.count - 1];
+        /* Equal ranks only while forking, in the order of arenas. */
+        AL_CHECK(top_rank <= rank, "internal: lock taken out of order");
+        AL_CHECK(held.locks[held.count - 1] != lock, "internal: lock taken twice");
+    }
+    if (held.count < HELD_COUNT_MAX) {
+        held.locks[held.count] = lock;
+        held.ranks[held.count] = (uint8_t)rank;
+    }
+    held.count++;
+}
+
+void al_lock_rank_pop(const struct al_lock *lock) {
+    AL_CHECK(held.count > 0, "internal: lock given that was never taken");
+    held.count--;
+    if (held.count >= HELD_COUNT_MAX) {
+        return;
+    }
+    for (uint32_t idx = held.count + 1; idx-- > 0;) {
+        if (held.locks[idx] != lock) {
+            continue;
+        }
+        for (; idx < held.count; idx++) { /* given out of order: close the gap */
+            held.locks[idx] = held.locks[idx + 1];
+            held.ranks[idx] = held.ranks[idx + 1];
+        }
+        return;
+    }
+    AL_CHECK(held.count >= HELD_COUNT_MAX - 1, "internal: lock given by a thread without it");
+}
+
+void al_lock_assert_held(const struct al_lock *lock) {
+    if (!al_is_debug) {
+        return;
+    }
+    for (uint32_t idx = 0; idx < held.count && idx < HELD_COUNT_MAX; idx++) {
+        if (held.locks[idx] == lock) {
+            return;
+        }
+    }
+    AL_CHECK(held.count > HELD_COUNT_MAX, "internal: a lock is not held that must be");
+}

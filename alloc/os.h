@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * os — everything we ask of the kernel: memory, time, waiting. The only system calls.
+ *
+ * Owns:    nothing.
+ * Threads: any. No lock of ours may be held around a call, but for al_os_wake.
+ * Fails:   memory calls say NULL or false; the caller turns that into ENOMEM. All keep errno.
+ *          al_os_fail_after makes them fail on purpose: the out-of-memory sweeps rest on it.
+ * Sizes and addresses are multiples of the OS page (4 KiB here) unless it says otherwise.
+ */
+#ifndef AL_OS_H
+#define AL_OS_H
+
+#include "alloc/base.h"
+
+#include <stdatomic.h>
+
+enum { AL_PAGE_BYTES = 4096, AL_PAGE_LG = 12 };
+
+/* Fresh zeroed private memory, readable and writable; pages cost only once touched. `hint`
+ * may be NULL; with it the mapping is there or nowhere.
+ */
+AL_NODISCARD void *al_os_map(void *hint, size_t bytes);
+
+/* Address space alone: nothing in it can be read until al_os_commit, and it counts for no
+ * limit but RLIMIT_AS (PROT_NONE is free under overcommit_memory=2 and under mlockall).
+ */
+AL_NODISCARD void *al_os_reserve(size_t bytes);
+AL_NODISCARD bool al_os_commit(void *ptr, size_t bytes);
+void al_os_unmap(void *ptr, size_t bytes);
+
+/* Gives the pages back at once; they read as zero afterwards. False if the kernel refused
+ * (locked memory): the contents are then undefined and the pages still there.
+ */
+bool al_os_purge(void *ptr, size_t bytes);
+
+/* No huge pages here: one touched word would cost 2 MiB under THP=always. Best effort. */
+void al_os_no_huge(void *ptr, size_t bytes);
+
+/* Moves the pages at `from` to `to`, both mapped and `bytes` long, without copying them.
+ * Afterwards `from` is mapped and zero. False: nothing happened.
+ */
+AL_NODISCARD bool al_os_move(void *from, void *to, size_t bytes);
+
+/* Grows or shrinks a mapping of al_os_map in place. False: nothing happened. */
+AL_NODISCARD bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes);
+
+/* Bytes of address space the process may use: RLIMIT_AS, SIZE_MAX if unlimited. */
+size_t al_os_space_limit_bytes(void);
+
+/* Processors this process may run on, at least 1. */
+unsigned al_os_cpu_count(void);
+
+/* Monotonic, coarse where that is cheaper (a few ms). */
+uint64_t al_os_time_ns(void);
+
+/* Something no other process start has: for seeds, not for secrets. No system call. */
+uint64_t al_os_seed(void);
+
+/* Sleeps while *word == value, at most timeout_ns (-1: for ever). May wake early. */
+void al_os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
+void al_os_wake(_Atomic uint32_t *word, uint32_t count);
+
+/* For tests: the nth memory call from now (n >= 1) fails, and if `for_good` all after it.
+ * n == 0 turns it off. Returns how many memory calls were made since the last setting.
+ */
+uint64_t al_os_fail_after(uint64_t nth, bool for_good);
+
+#endif

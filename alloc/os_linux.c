@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * os — the kernel's side on Linux.
+ *
+ * The C library's wrappers of these calls neither allocate nor lock; they only write errno,
+ * which every function here puts back.
+ */
+#include "alloc/os.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* MREMAP_DONTUNMAP came with Linux 5.7; older headers lack it, older kernels refuse it. */
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* The failures that tests ask for. */
+static struct {
+    _Atomic int64_t countdown; /* memory calls until the failure; 0: none asked for */
+    _Atomic uint64_t call_count;
+    _Atomic bool is_for_good;
+} faults;
+
+uint64_t al_os_fail_after(uint64_t nth, bool for_good) {
+    atomic_store(&faults.is_for_good, for_good);
+    atomic_store(&faults.countdown, (int64_t)nth);
+    return atomic_exchange(&faults.call_count, 0);
+}
+
+/* False: the test wants this call to fail. */
+static bool may_ask(void) {
+    atomic_fetch_add_explicit(&faults.call_count, 1, memory_order_relaxed);
+    if (AL_LIKELY(atomic_load_explicit(&faults.countdown, memory_order_relaxed) == 0)) {
+        return true;
+    }
+    const int64_t left = atomic_fetch_sub(&faults.countdown, 1);
+    if (left == 1 && atomic_load(&faults.is_for_good)) {
+        atomic_store(&faults.countdown, 1);
+    }
+    return left != 1;
+}
+
+void *al_os_map(void *hint, size_t bytes) {
+    const int saved_errno = errno;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (hint != NULL ? MAP_FIXED_NOREPLACE : 0);
+
+    if (!may_ask()) {
+        return NULL;
+    }
+    void *const ptr = mmap(hint, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    errno = saved_errno;
+    if (ptr == MAP_FAILED) {
+        return NULL;
+    }
+    if (hint != NULL && ptr != hint) { /* a kernel before 4.17 takes the hint as a wish */
+        al_os_unmap(ptr, bytes);
+        return NULL;
+    }
+    return ptr;
+}
+
+void *al_os_reserve(size_t bytes) {
+    const int saved_errno = errno;
+
+    if (!may_ask()) {
+        return NULL;
+    }
+    void *const ptr =
+        mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = saved_errno;
+    return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+bool al_os_commit(void *ptr, size_t bytes) {
+    const int saved_errno = errno;
+
+    if (!may_ask()) {
+        return false;
+    }
+    const bool is_done = mprotect(ptr, bytes, PROT_READ | PROT_WRITE) == 0;
+    errno = saved_errno;
+    return is_done;
+}
+
+void al_os_unmap(void *ptr, size_t bytes) {
+    const int saved_errno = errno;
+
+    /* Can fail only where the process has too many mappings: then the range stays, unused. */
+    (void)munmap(ptr, bytes);
+    errno = saved_errno;
+}
+
+bool al_os_purge(void *ptr, size_t bytes) {
+    const int saved_errno = errno;
+    const bool is_done = madvise(ptr, bytes, MADV_DONTNEED) == 0;
+
+    errno = saved_errno;
+    return is_done;
+}
+
+void al_os_no_huge(void *ptr, size_t bytes) {
+    const int saved_errno = errno;
+
+    (void)madvise(ptr, bytes, MADV_NOHUGEPAGE);
+    errno = saved_errno;
+}
+
+bool al_os_move(void *from, void *to, size_t bytes) {
+    const int saved_errno = errno;
+
+    if (!may_ask()) {
+        return false;
+    }
+    const void *const got =
+        mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+    errno = saved_errno;
+    return got == to;
+}
+
+bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes) {
+    const int saved_errno = errno;
+
+    if (!may_ask()) {
+        return false;
+    }
+    const void *const got = mremap(ptr, old_bytes, new_bytes, 0);
+    errno = saved_errno;
+    return got == ptr;
+}
+
+size_t al_os_space_limit_bytes(void) {
+    const int saved_errno = errno;
+    struct rlimit limit;
+    const bool is_known = getrlimit(RLIMIT_AS, &limit) == 0;
+
+    errno = saved_errno;
+    return is_known && limit.rlim_cur != RLIM_INFINITY ? (size_t)limit.rlim_cur : SIZE_MAX;
+}
+
+unsigned al_os_cpu_count(void) {
+    const int saved_errno = errno;
+    cpu_set_t set;
+    int count = 1;
+
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        count = CPU_COUNT(&set);
+    } else if (errno == EINVAL) {
+        count = CPU_SETSIZE; /* more processors than the set can name */
+    }
+    errno = saved_errno;
+    return count > 0 ? (unsigned)count : 1;
+}
+
+uint64_t al_os_time_ns(void) {
+    const int saved_errno = errno;
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved_errno;
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t al_os_seed(void) {
+    /* The 16 random bytes the kernel gives each program for its stack guard. */
+    const uint64_t *const random = (const uint64_t *)getauxval(AT_RANDOM);
+    const uint64_t base = random != NULL ? random[1] : UINT64_C(0x9E3779B97F4A7C15);
+
+    return base ^ ((uint64_t)(uintptr_t)&base * UINT64_C(0xD6E8FEB86659FD93));
+}
+
+void al_os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns) {
+    const int saved_errno = errno;
+    const struct timespec timeout = {.tv_sec = timeout_ns / 1000000000,
+                                     .tv_nsec = timeout_ns % 1000000000};
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns < 0 ? NULL : &timeout,
+                  NULL, 0);
+    errno = saved_errno;
+}
+
+void al_os_wake(_Atomic uint32_t *word, uint32_t count) {
+    const int saved_errno = errno;
+    const uint32_t wake_count = count < INT_MAX ? count : INT_MAX;
+
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, wake_count, NULL, NULL, 0);
+    errno = saved_errno;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * runs — an arena's page layer: runs of granules, best fit, coalescing, purged as they age.
+ *
+ * Owns:    the arena's address space outside mappings of single allocations, the treap of its
+ *          free runs, and the map entries of free granules (clean or dirty, one by one).
+ * Threads: rank AL_RANK_RUNS. The kernel is asked with no lock held; runs being purged are
+ *          taken out of the heap meanwhile.
+ * Fails:   false: no memory, nothing changed.
+ *
+ * Invariants, walked by al_runs_check:
+ *   I1  treap order: by (granules, base address), heap order by priority
+ *   I2  no two free runs of the arena touch
+ *   I3  the first and last granule of a free run name its descriptor in the map
+ *   I4  a run's dirty_granules is the number of its granules marked dirty
+ *   I5  free_granules and dirty_granules are the sums over the runs
+ */
+#ifndef AL_RUNS_H
+#define AL_RUNS_H
+
+#include "alloc/base.h"
+#include "alloc/decay.h"
+#include "alloc/extent.h"
+#include "alloc/lock.h"
+
+struct al_runs {
+    /* Never change after al_runs_init. */
+    uint32_t arena_idx;
+
+    struct al_lock lock;
+
+    /* Guarded by lock. */
+    uint32_t root_idx;
+    size_t mapped_granules; /* all there is: active + free */
+    size_t free_granules;
+    size_t dirty_granules; /* part of free_granules */
+    size_t huge_bytes;     /* in mappings of their own */
+    size_t large_bytes;    /* usable bytes of large allocations, huge ones too */
+    uint64_t large_malloc_count, large_free_count;
+    uint64_t purge_count, purged_granules;
+    struct al_decay decay;
+};
+
+void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_ms);
+
+/* A run of `granules`, its base a multiple of align_granules (a power of two, 1: any). Fills
+ * in base_addr, granules and arena_idx of `extent_idx` (kind AL_EXTENT_BUSY, taken by the
+ * caller) and says in *is_zeroed whether it reads as zero. Map entries are the caller's to
+ * write: until then neighbours see AL_MAP_BUSY or a free code with another's descriptor.
+ */
+AL_NODISCARD bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
+                               uint32_t align_granules, bool *is_zeroed);
+
+/* The run comes back; its descriptor is given up. is_dirty: it may hold pages. */
+void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty);
+
+/* Grows a taken run by `more` granules in place, if what follows is free. Entries of the new
+ * granules are the caller's to write. */
+AL_NODISCARD bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t more,
+                                 bool *is_zeroed);
+
+/* Gives back the last `fewer` granules of a taken run. False: no descriptor to be had. */
+AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer);
+
+/* Purges what decay says may no longer stay (all: everything dirty). */
+void al_runs_purge(struct al_runs *runs, bool all);
+bool al_runs_should_purge(const struct al_runs *runs); /* a hint, without the lock */
+
+void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms);
+
+void al_runs_check(struct al_runs *runs);
+
+#endif

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * thread — one pthread key brings us the end of a thread; everything else is a list.
+ *
+ * The key's value is set when a cache is born. Its destructor runs among others in unknown
+ * order, so it asks to be called again in the next round (POSIX promises four) and gives the
+ * cache up only then: most destructors still find it.
+ */
+#include "alloc/thread.h"
+
+#include "alloc/control.h"
+#include "alloc/hooks.h"
+#include "alloc/lock.h"
+#include "alloc/map.h"
+#include "alloc/meta.h"
+#include "alloc/options.h"
+#include "alloc/os.h"
+#include "alloc/sample.h"
+#include "alloc/slab.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+AL_TLS_IE struct al_tcache *al_self = &al_null_tcache;
+
+/* Its tag, all ones, is no arena's: xored with any entry it leaves 8192 or more. */
+struct al_tcache al_null_tcache = {.tag = UINT64_MAX};
+
+static struct al_tcache first_cache;
+
+enum stage { STAGE_NEW, STAGE_BUSY, STAGE_LIVE, STAGE_ENDING, STAGE_DEAD };
+
+static AL_TLS_IE uint8_t own_stage;
+
+static struct {
+    /* Init. */
+    struct al_lock init_lock;
+    _Atomic bool is_ready;
+    bool has_key; /* never changes after init */
+    pthread_key_t key;
+
+    /* Guarded by lock. */
+    struct al_lock lock;
+    struct al_tcache *live;
+    struct al_tcache *pool; /* flushed, through `next` */
+
+    /* Atomic sums of what no live cache counts. */
+    _Atomic uint64_t past_allocated_bytes, past_freed_bytes;
+} threads;
+
+/* ---- the end of a thread ---- */
+
+static void fold_counters(struct al_tcache *cache, bool is_own) {
+    atomic_fetch_add_explicit(&threads.past_allocated_bytes,
+                              al_tcache_allocated_bytes(cache, is_own), memory_order_relaxed);
+    atomic_fetch_add_explicit(&threads.past_freed_bytes, al_tcache_freed_bytes(cache, is_own),
+                              memory_order_relaxed);
+}
+
+static void unlink_locked(struct al_tcache *cache) {
+    if (cache->prev != NULL) {
+        cache->prev->next = cache->next;
+    } else {
+        threads.live = cache->next;
+    }
+    if (cache->next != NULL) {
+        cache->next->prev = cache->prev;
+    }
+    cache->prev = NULL;
+    cache->next = NULL;
+}
+
+static void link_locked(struct al_tcache *cache) {
+    cache->prev = NULL;
+    cache->next = threads.live;
+    if (threads.live != NULL) {
+        threads.live->prev = cache;
+    }
+    threads.live = cache;
+}
+
+/* Makes a cache with blocks in it look new to the thread that adopts it. */
+static void clear_counters(struct al_tcache *cache) {
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        const struct al_tcache_bin *const bin = &cache->bins[class_idx];
+        struct al_tcache_cold *const cold = &cache->cold[class_idx];
+        uint32_t alloc_count = 0;
+        for (const void *block = bin->alloc; block != NULL; block = *(void *const *)block) {
+            alloc_count++;
+        }
+        /* What lies in `alloc` will be taken, what lies in `freed` was given, by somebody
+         * else: the new thread's counts begin at zero either way.
+         */
+        atomic_store_explicit(&cold->malloc_count, alloc_count, memory_order_relaxed);
+        atomic_store_explicit(&cold->free_count, 0 - (uint64_t)(bin->flim - bin->room),
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&cache->large_malloc_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&cache->large_free_bytes, 0, memory_order_relaxed);
+    cache->exact_allocated_bytes = 0;
+    cache->exact_freed_bytes = 0;
+}
+
+static void retire(struct al_tcache *cache) {
+    struct al_arena *const arena = cache->arena;
+    bool is_parked = false;
+
+    cache->reentry++;
+    al_hooks.thread_ended(&cache->prof_slot);
+    cache->reentry--;
+    al_tcache_set_mode(cache, 0);
+    al_self = &al_null_tcache;
+    own_stage = STAGE_DEAD;
+    atomic_fetch_sub(&arena->thread_count, 1);
+
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    unlink_locked(cache);
+    fold_counters(cache, true);
+    clear_counters(cache);
+    if (arena->parked_count < AL_ARENA_PARKED_MAX) {
+        cache->next = arena->parked;
+        arena->parked = cache;
+        arena->parked_count++;
+        is_parked = true;
+    }
+    al_lock_give(&threads.lock);
+    if (is_parked) {
+        return;
+    }
+    al_tcache_flush(cache);
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    cache->next = threads.pool;
+    threads.pool = cache;
+    al_lock_give(&threads.lock);
+}
+
+static void thread_ending(void *value) {
+    struct al_tcache *const cache = value;
+
+    if (own_stage == STAGE_LIVE) {
+        own_stage = STAGE_ENDING;
+        if (pthread_setspecific(threads.key, cache) == 0) {
+            return;
+        }
+    }
+    if (own_stage == STAGE_ENDING && al_self == cache) {
+        retire(cache);
+    }
+}
+
+/* ---- start-up ---- */
+
+static void init_locked(void) {
+    al_options_read();
+    al_map_init();
+    al_arena_boot(al_options.narenas, al_options.dirty_decay_ms);
+    al_sample_set_thread_init(al_options.prof_thread_active_init);
+    threads.has_key = pthread_key_create(&threads.key, thread_ending) == 0;
+}
+
+void al_init(void) {
+    if (AL_LIKELY(atomic_load_explicit(&threads.is_ready, memory_order_acquire))) {
+        return;
+    }
+    al_lock_take(&threads.init_lock, AL_RANK_INIT);
+    if (!atomic_load_explicit(&threads.is_ready, memory_order_relaxed)) {
+        init_locked();
+        atomic_store_explicit(&threads.is_ready, true, memory_order_release);
+    }
+    al_lock_give(&threads.init_lock);
+}
+
+/* ---- the birth of a cache ---- */
+
+static struct al_tcache *take_parked(struct al_arena *arena) {
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    struct al_tcache *cache = arena->parked;
+    if (cache != NULL) {
+        arena->parked = cache->next;
+        arena->parked_count--;
+        link_locked(cache);
+    }
+    al_lock_give(&threads.lock);
+    return cache;
+}
+
+static struct al_tcache *make_cache(struct al_arena *arena) {
+    static _Atomic bool is_first_taken;
+    struct al_tcache *cache = NULL;
+
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    if (threads.pool != NULL) {
+        cache = threads.pool;
+        threads.pool = cache->next;
+    }
+    al_lock_give(&threads.lock);
+    if (cache == NULL) {
+        cache = atomic_exchange(&is_first_taken, true) ? al_meta_alloc(sizeof(struct al_tcache))
+                                                       : &first_cache;
+    }
+    if (cache == NULL) {
+        return NULL;
+    }
+    if (cache->rng == 0) {
+        const uint64_t seed = al_os_seed() ^ ((uint64_t)(uintptr_t)cache << 20);
+        cache->rng = seed != 0 ? seed : 1;
+    }
+    al_tcache_init(cache, arena, al_options.tcache);
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    link_locked(cache);
+    al_lock_give(&threads.lock);
+    return cache;
+}
+
+AL_COLD struct al_tcache *al_thread_cache_slow(void) {
+    if (al_self != &al_null_tcache) {
+        return al_self;
+    }
+    if (own_stage != STAGE_NEW) {
+        return NULL;
+    }
+    own_stage = STAGE_BUSY;
+    al_init();
+    struct al_arena *const arena =
+        atomic_load(&al_arena_at(0)->thread_count) == 0 ? al_arena_at(0) : al_arena_choose();
+    struct al_tcache *cache = take_parked(arena);
+    if (cache != NULL) {
+        cache->is_sampling = al_sample_thread_init();
+        al_tcache_set_mode(cache, al_options.tcache ? 0 : AL_TCACHE_OFF);
+    } else {
+        cache = make_cache(arena);
+    }
+    if (cache == NULL) {
+        own_stage = STAGE_NEW; /* perhaps there is memory next time */
+        return NULL;
+    }
+    atomic_fetch_add(&arena->thread_count, 1);
+    al_self = cache;
+    own_stage = STAGE_LIVE;
+    cache->reentry++;
+    if (threads.has_key) {
+        (void)pthread_setspecific(threads.key, cache); /* may allocate: it has a cache now */
+    }
+    al_hooks.thread_started(&cache->prof_slot);
+    cache->reentry--;
+    return cache;
+}
+
+/* ---- arena, switches ---- */
+
+unsigned al_thread_arena_get(void) {
+    const struct al_tcache *const cache = al_thread_cache();
+
+    return cache != NULL ? cache->arena->idx : 0;
+}
+
+int al_thread_arena_set(unsigned arena_idx) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache == NULL || arena_idx >= al_arena_count()) {
+        return EFAULT;
+    }
+    struct al_arena *const arena = al_arena_get(arena_idx);
+    if (arena == NULL) {
+        return EAGAIN;
+    }
+    if (arena != cache->arena) {
+        al_tcache_flush(cache);
+        atomic_fetch_sub(&cache->arena->thread_count, 1);
+        atomic_fetch_add(&arena->thread_count, 1);
+        cache->arena = arena;
+        cache->tag = al_arena_tag(arena_idx);
+    }
+    return 0;
+}
+
+void al_sample_set_thread(bool is_active) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache != NULL && cache->is_sampling != is_active) {
+        cache->is_sampling = is_active;
+        cache->large_epoch = 0; /* no epoch: epochs begin at 1 */
+        al_tcache_resample_self();
+    }
+}
+
+bool al_sample_thread_is_active(void) {
+    const struct al_tcache *const cache = al_thread_cache();
+
+    return cache != NULL && cache->is_sampling;
+}
+
+uint64_t al_thread_allocated_bytes(void) {
+    const struct al_tcache *const cache = al_thread_cache();
+
+    return cache != NULL ? al_tcache_allocated_bytes(cache, true) : 0;
+}
+
+uint64_t al_thread_deallocated_bytes(void) {
+    const struct al_tcache *const cache = al_thread_cache();
+
+    return cache != NULL ? al_tcache_freed_bytes(cache, true) : 0;
+}
+
+uint64_t *al_thread_allocated_ptr(void) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache == NULL) {
+        return NULL;
+    }
+    al_tcache_set_mode(cache, cache->mode | AL_TCACHE_EXACT);
+    return &cache->exact_allocated_bytes;
+}
+
+uint64_t *al_thread_deallocated_ptr(void) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache == NULL) {
+        return NULL;
+    }
+    al_tcache_set_mode(cache, cache->mode | AL_TCACHE_EXACT);
+    return &cache->exact_freed_bytes;
+}
+
+bool al_thread_tcache_enabled(void) {
+    const struct al_tcache *const cache = al_thread_cache();
+
+    return cache != NULL && (cache->mode & AL_TCACHE_OFF) == 0;
+}
+
+void al_thread_tcache_set_enabled(bool is_enabled) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache != NULL) {
+        const uint32_t exact = cache->mode & AL_TCACHE_EXACT;
+        al_tcache_set_mode(cache, is_enabled ? exact : exact | AL_TCACHE_OFF);
+    }
+}
+
+int al_thread_tcache_flush(void) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache == NULL || (cache->mode & AL_TCACHE_OFF) != 0) {
+        return EFAULT;
+    }
+    al_tcache_flush(cache);
+    return 0;
+}
+
+/* ---- sums ---- */
+
+void al_thread_count_uncached(size_t allocated_bytes, size_t freed_bytes) {
+    atomic_fetch_add_explicit(&threads.past_allocated_bytes, allocated_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&threads.past_freed_bytes, freed_bytes, memory_order_relaxed);
+}
+
+void al_threads_sum(uint64_t *allocated_bytes, uint64_t *freed_bytes) {
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    *allocated_bytes = atomic_load(&threads.past_allocated_bytes);
+    *freed_bytes = atomic_load(&threads.past_freed_bytes);
+    for (const struct al_tcache *cache = threads.live; cache != NULL; cache = cache->next) {
+        const bool is_own = cache == al_self;
+        *allocated_bytes += al_tcache_allocated_bytes(cache, is_own);
+        *freed_bytes += al_tcache_freed_bytes(cache, is_own);
+    }
+    al_lock_give(&threads.lock);
+}
+
+void al_audit_all(void) {
+    for (unsigned idx = 0; idx < al_arena_count(); idx++) {
+        struct al_arena *const arena = al_arena_at(idx);
+        if (arena == NULL) {
+            continue;
+        }
+        al_runs_check(&arena->runs);
+        for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+            al_bin_check(arena, class_idx);
+        }
+    }
+    if (al_self != &al_null_tcache) {
+        al_tcache_check(al_self);
+    }
+}
+
+/* ---- fork ---- */
+
+static void fork_prepare(void) {
+    struct al_tcache *const cache = al_thread_cache();
+
+    if (cache != NULL) {
+        cache->reentry++;
+    }
+    al_hooks.fork_prepare();
+    al_lock_take(&threads.init_lock, AL_RANK_INIT);
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    al_arenas_fork_prepare();
+    al_extent_fork_prepare();
+    al_map_fork_prepare();
+    al_slab_fork_prepare();
+    al_meta_fork_prepare();
+}
+
+static void fork_ended(void) {
+    if (al_self != &al_null_tcache) {
+        al_self->reentry--;
+    }
+}
+
+static void fork_parent(void) {
+    al_meta_fork_parent();
+    al_slab_fork_parent();
+    al_map_fork_parent();
+    al_extent_fork_parent();
+    al_arenas_fork_parent();
+    al_lock_give(&threads.lock);
+    al_lock_give(&threads.init_lock);
+    al_hooks.fork_parent();
+    fork_ended();
+}
+
+/* The other threads are gone, and with them what their caches hold: a bounded leak, since a
+ * cache may have been cut off in the middle of a change.
+ */
+static void drop_other_caches(void) {
+    struct al_tcache *next = NULL;
+
+    for (struct al_tcache *cache = threads.live; cache != NULL; cache = next) {
+        next = cache->next;
+        if (cache != al_self) {
+            fold_counters(cache, false);
+            atomic_fetch_sub(&cache->arena->thread_count, 1);
+            unlink_locked(cache);
+        }
+    }
+}
+
+static void fork_child(void) {
+    al_meta_fork_child();
+    al_slab_fork_child();
+    al_map_fork_child();
+    al_extent_fork_child();
+    al_arenas_fork_child();
+    drop_other_caches();
+    al_lock_reset(&threads.lock);
+    al_lock_reset(&threads.init_lock);
+    al_hooks.fork_child();
+    fork_ended();
+}
+
+/* Not at the first malloc: registering may allocate, and before this runs there is nobody
+ * who could fork but the loader.
+ */
+__attribute__((constructor)) static void start(void) {
+    al_init();
+    (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
