@@ -110,7 +110,7 @@ static bool init_flat(unsigned bits) {
     } else {
         state.mode = AL_MAP_MODE_NARROW;
         al_map.mask = ((UINT64_C(1) << bits) - 1) | misaligned_mask;
-        if (commit_slots(0, (UINT64_C(1) << bits) - 1)) {
+        if (al_os_commit(slots, table_bytes)) {
             return true;
         }
     }

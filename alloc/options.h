@@ -31,10 +31,10 @@ typedef ssize_t al_option_SSIZE;
 typedef uint64_t al_option_U64;
 typedef int64_t al_option_I64;
 
-#define AL_OPTION_BOOL(key, init, effect, node, help) bool key;
+#define AL_OPTION_BOOL(key, init, effect, node, help)                      bool key;
 #define AL_OPTION_NUM(key, type, init, min, max, clip, effect, node, help) al_option_##type key;
-#define AL_OPTION_WORD(key, words, init, match, effect, node, help) uint32_t key;
-#define AL_OPTION_TEXT(key, init, check, effect, node, help) const char *key;
+#define AL_OPTION_WORD(key, words, init, match, effect, node, help)        uint32_t key;
+#define AL_OPTION_TEXT(key, init, check, effect, node, help)               const char *key;
 struct al_options {
 #include "alloc/options.def"
 };
@@ -66,9 +66,9 @@ struct al_option_row {
     bool is_clipped;       /* out-of-range numbers are brought into range */
     bool is_prefix;        /* key and words match by prefix */
     bool is_effective;
-    bool is_node;              /* opt.<key> exists */
+    bool is_node;               /* opt.<key> exists */
     enum al_option_check check; /* of texts */
-    int64_t min;               /* of signed types */
+    int64_t min;                /* of signed types */
     int64_t max_signed;
     uint64_t min_unsigned;
     uint64_t max_unsigned;

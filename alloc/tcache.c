@@ -16,6 +16,11 @@ enum {
     BIN_BYTES_MAX = 64 * 1024,
     BIN_COUNT_MIN = 2,
     FLIM_START_BYTES = 2048,
+    /* Lists that merely go round grow up to this: a slow visit of some 200 instructions is
+     * then less than one instruction a pair for small classes.
+     */
+    FILL_BYTES_MAX = 16 * 1024,
+    FILL_COUNT_MAX = 256,
     /* Slow visits between two trims (a power of two), and classes looked at by one. */
     TRIM_TICKS = 64,
     TRIM_CLASS_COUNT = 13,
@@ -37,10 +42,16 @@ static uint32_t bin_cap(unsigned class_idx) {
     return cap > BIN_COUNT_MIN ? cap : BIN_COUNT_MIN;
 }
 
+static uint32_t fill_cap(unsigned class_idx) {
+    const uint32_t cap = (uint32_t)(FILL_BYTES_MAX / al_class_bytes(class_idx));
+
+    return cap < FILL_COUNT_MAX ? cap : FILL_COUNT_MAX;
+}
+
 static uint32_t flim_start(unsigned class_idx) {
     const uint32_t count = (uint32_t)(FLIM_START_BYTES / al_class_bytes(class_idx));
 
-    return count > BIN_COUNT_MIN ? count : BIN_COUNT_MIN;
+    return count > 1 ? count : 1;
 }
 
 static void *next_of(const void *block) {
@@ -262,19 +273,38 @@ static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
     return list;
 }
 
+/* Twice the room, up to `cap` blocks, if the thread's bound allows it. */
+static bool grow_freed(struct al_tcache *cache, unsigned class_idx, uint32_t cap) {
+    struct al_tcache_bin *const bin = &cache->bins[class_idx];
+    const uint32_t wanted = bin->flim * 2 < cap ? bin->flim * 2 : cap;
+
+    if (wanted <= bin->flim) {
+        return false;
+    }
+    const size_t more_bytes = (wanted - bin->flim) * al_class_bytes(class_idx);
+    if (cache->grown_bytes + more_bytes > AL_TCACHE_GROWN_BYTES_MAX) {
+        return false;
+    }
+    cache->grown_bytes += (uint32_t)more_bytes;
+    bin->room += wanted - bin->flim;
+    bin->flim = wanted;
+    return true;
+}
+
 /* Fills an empty alloc list. False: no memory. */
 static bool refill(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
-    const uint32_t want = bin->flim;
     struct al_list list = {NULL, 0, false};
 
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
-    if (freed_count(bin) < (want + 3) / 4) {
-        list = al_bin_fill(cache->arena, class_idx, want);
+    if (freed_count(bin) < (bin->flim + 1) / 2) {
+        list = al_bin_fill(cache->arena, class_idx, bin->flim);
     }
     if (list.count == 0 && freed_count(bin) != 0) {
         list = take_freed(cache, class_idx);
+        /* The class is busy: let the lists that go round grow, until a visit is cheap. */
+        (void)grow_freed(cache, class_idx, fill_cap(class_idx));
     }
     if (list.count == 0) {
         return false;
@@ -373,22 +403,6 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     }
 }
 
-/* Twice the room, if the class's and the thread's bounds allow it. */
-static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
-    struct al_tcache_bin *const bin = &cache->bins[class_idx];
-    const uint32_t cap = bin_cap(class_idx);
-    const uint32_t wanted = bin->flim * 2 < cap ? bin->flim * 2 : cap;
-    const size_t more_bytes = (wanted - bin->flim) * al_class_bytes(class_idx);
-
-    if (more_bytes == 0 || cache->limit_bytes + more_bytes > AL_TCACHE_BYTES_MAX) {
-        return false;
-    }
-    cache->limit_bytes += (uint32_t)more_bytes;
-    bin->room += wanted - bin->flim;
-    bin->flim = wanted;
-    return true;
-}
-
 void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
 
@@ -397,7 +411,7 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
         return;
     }
     bin->stamp = cache->tick;
-    if (grow_freed(cache, class_idx)) {
+    if (grow_freed(cache, class_idx, bin_cap(class_idx))) {
         return;
     }
     const struct al_list list = take_freed(cache, class_idx);
@@ -484,7 +498,7 @@ static void trim(struct al_tcache *cache) {
             flush_class(cache, class_idx);
         }
         const uint32_t start = cache->mode != 0 ? 1 : flim_start(class_idx);
-        cache->limit_bytes -= (uint32_t)((bin->flim - start) * al_class_bytes(class_idx));
+        cache->grown_bytes -= (uint32_t)((bin->flim - start) * al_class_bytes(class_idx));
         bin->flim = start;
         bin->room = start;
     }
@@ -518,12 +532,11 @@ void al_tcache_visit(struct al_tcache *cache, size_t bytes) {
 /* ---- modes, counters ---- */
 
 static void set_room(struct al_tcache *cache) {
-    cache->limit_bytes = 0;
+    cache->grown_bytes = 0;
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         struct al_tcache_bin *const bin = &cache->bins[class_idx];
         bin->flim = cache->mode != 0 ? 1 : flim_start(class_idx);
         bin->room = bin->flim;
-        cache->limit_bytes += (uint32_t)(bin->flim * al_class_bytes(class_idx));
     }
 }
 

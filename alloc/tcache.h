@@ -15,9 +15,10 @@
  * Threads: its thread alone, but for the counters that statistics read (relaxed, one writer)
  *          and the registry's links (rank AL_RANK_THREADS).
  * Fails:   never by itself; filling may find no memory.
- * Bound:   `freed` holds at most flim blocks, flim x size <= 64 KiB a class (two blocks at
- *          least), the sum over classes <= AL_TCACHE_BYTES_MAX; `alloc` no more than one
- *          filling or one former `freed`.
+ * Bound:   `freed` holds at most flim blocks: 2 KiB or one block to begin with, 520 KiB over
+ *          all classes, growing to 64 KiB a class (two blocks at least) and by no more than
+ *          AL_TCACHE_GROWN_BYTES_MAX together; `alloc` no more than one filling or one former
+ *          `freed`.
  *
  * Invariants, walked by al_tcache_check:
  *   I1  freed has flim - room blocks
@@ -67,7 +68,7 @@ struct al_tcache_remote {
 
 enum {
     AL_TCACHE_REMOTE_COUNT = 16,
-    AL_TCACHE_BYTES_MAX = 1024 * 1024, /* all freed lists together */
+    AL_TCACHE_GROWN_BYTES_MAX = 1024 * 1024, /* what all freed lists may grow by together */
 
     /* Reasons to take the slow path each time. */
     AL_TCACHE_EXACT = 1, /* the program watches our counters through pointers */
@@ -92,7 +93,7 @@ struct al_tcache {
     uint32_t large_epoch;
     uint32_t tick;        /* slow visits */
     uint32_t gc_next;     /* class the next trim begins with */
-    uint32_t limit_bytes; /* sum of flim x size over the bins */
+    uint32_t grown_bytes; /* sum of (flim - its start) x size over the bins */
     bool is_sampling;     /* thread.prof.active */
     uint64_t event_bytes; /* allocated since the last event */
     void *prof_slot;      /* the profiler's pointer for this thread */
