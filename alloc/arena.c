@@ -29,6 +29,10 @@ static void arena_init(struct al_arena *arena, unsigned idx, bool is_auto) {
     arena->idx = idx;
     arena->is_auto = is_auto;
     al_runs_init(&arena->runs, idx, atomic_load(&table.decay_ms));
+    for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
+        arena->bins[class_idx].runs = &arena->runs;
+        arena->sampled[class_idx].runs = &arena->runs;
+    }
 }
 
 void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms) {

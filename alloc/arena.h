@@ -43,11 +43,6 @@ struct al_arena {
 
 extern _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
 
-/* The tag that map entries and thread caches of this arena share; 0 is nobody's. */
-AL_INLINE uint32_t al_arena_tag(unsigned arena_idx) {
-    return (uint32_t)(arena_idx + 1) << AL_MAP_TAG_SHIFT;
-}
-
 AL_INLINE struct al_arena *al_arena_at(unsigned arena_idx) {
     return atomic_load_explicit(&al_arenas[arena_idx], memory_order_acquire);
 }

@@ -8,7 +8,7 @@
  */
 #include "alloc/bin.h"
 
-#include "alloc/arena.h"
+#include "alloc/map.h"
 #include "alloc/slab.h"
 
 enum {
@@ -188,9 +188,8 @@ static void *take_one_locked(struct al_bin *bin) {
 }
 
 /* Makes a slab and puts it into the bin. No lock held on entry and exit. */
-static bool add_slab(struct al_arena *arena, struct al_bin *bin, unsigned class_idx,
-                     enum al_extent_kind kind) {
-    const uint32_t idx = al_slab_create(arena, class_idx, kind);
+static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
+    const uint32_t idx = al_slab_create(bin->runs, class_idx, kind);
 
     if (idx == 0) {
         return false;
@@ -231,33 +230,31 @@ static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
     return list;
 }
 
-struct al_list al_bin_fill(struct al_arena *arena, unsigned class_idx, uint32_t want) {
-    struct al_bin *const bin = &arena->bins[class_idx];
+struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want) {
     struct al_list list;
 
     do { /* ends: add_slab fails, or its slab is there unless other threads emptied it */
         al_lock_take(&bin->lock, AL_RANK_BIN);
         list = fill_locked(bin, want);
         al_lock_give(&bin->lock);
-    } while (list.count == 0 && add_slab(arena, bin, class_idx, AL_EXTENT_SLAB));
+    } while (list.count == 0 && add_slab(bin, class_idx, AL_EXTENT_SLAB));
     return list;
 }
 
-static void *take_one(struct al_arena *arena, struct al_bin *bin, unsigned class_idx,
-                      enum al_extent_kind kind) {
+static void *take_one(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
     void *block = NULL;
 
     do { /* ends as al_bin_fill does */
         al_lock_take(&bin->lock, AL_RANK_BIN);
         block = take_one_locked(bin);
         al_lock_give(&bin->lock);
-    } while (block == NULL && add_slab(arena, bin, class_idx, kind));
+    } while (block == NULL && add_slab(bin, class_idx, kind));
     return block;
 }
 
-void *al_bin_take_one(struct al_arena *arena, unsigned class_idx) {
-    al_bin_drain(arena, class_idx);
-    return take_one(arena, &arena->bins[class_idx], class_idx, AL_EXTENT_SLAB);
+void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
+    al_bin_drain(bin);
+    return take_one(bin, class_idx, AL_EXTENT_SLAB);
 }
 
 /* ---- blocks come back ---- */
@@ -311,10 +308,10 @@ static bool put_back_locked(struct al_bin *bin, struct al_extent *slab, uint32_t
 }
 
 /* Empty slabs, linked through next_idx, go back to the page heap. No lock held. */
-static void destroy_slabs(struct al_arena *arena, uint32_t idx) {
+static void destroy_slabs(struct al_bin *bin, uint32_t idx) {
     while (idx != 0) {
         const uint32_t next_idx = al_extent_at(idx)->slab.next_idx;
-        al_slab_destroy(arena, idx);
+        al_slab_destroy(bin->runs, idx);
         idx = next_idx;
     }
 }
@@ -324,8 +321,7 @@ static void chain_empty(uint32_t *empty_idx, uint32_t idx) {
     *empty_idx = idx;
 }
 
-void al_bin_flush(struct al_arena *arena, unsigned class_idx, struct al_list list) {
-    struct al_bin *const bin = &arena->bins[class_idx];
+void al_bin_flush(struct al_bin *bin, struct al_list list) {
     uint32_t empty_idx = 0;
 
     al_lock_take(&bin->lock, AL_RANK_BIN);
@@ -342,13 +338,12 @@ void al_bin_flush(struct al_arena *arena, unsigned class_idx, struct al_list lis
         }
     }
     al_lock_give(&bin->lock);
-    destroy_slabs(arena, empty_idx);
+    destroy_slabs(bin, empty_idx);
 }
 
-void al_bin_push_remote(struct al_arena *arena, uint32_t slab_idx, void *head, void *tail,
+void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
                         uint32_t count) {
     struct al_extent *const slab = al_extent_at(slab_idx);
-    struct al_bin *const bin = &arena->bins[slab->class_idx];
     uint64_t remote = atomic_load_explicit(&slab->slab.remote, memory_order_relaxed);
     uint64_t pushed = 0;
 
@@ -367,8 +362,7 @@ void al_bin_push_remote(struct al_arena *arena, uint32_t slab_idx, void *head, v
                                                     memory_order_release, memory_order_relaxed));
 }
 
-void al_bin_drain(struct al_arena *arena, unsigned class_idx) {
-    struct al_bin *const bin = &arena->bins[class_idx];
+void al_bin_drain(struct al_bin *bin) {
     uint32_t empty_idx = 0;
     struct al_list list;
     uint32_t slab_idx = 0;
@@ -388,13 +382,13 @@ void al_bin_drain(struct al_arena *arena, unsigned class_idx) {
         }
     }
     al_lock_give(&bin->lock);
-    destroy_slabs(arena, empty_idx);
+    destroy_slabs(bin, empty_idx);
 }
 
 /* ---- sampled slabs: one block at a time, always under the lock ---- */
 
-void *al_bin_sampled_take(struct al_arena *arena, unsigned class_idx) {
-    return take_one(arena, &arena->sampled[class_idx], class_idx, AL_EXTENT_SAMPLED);
+void *al_bin_sampled_take(struct al_bin *bin, unsigned class_idx) {
+    return take_one(bin, class_idx, AL_EXTENT_SAMPLED);
 }
 
 static uint32_t sampled_slot(const void *block, uint32_t slab_idx) {
@@ -417,9 +411,8 @@ void *al_bin_sampled_record(const void *block, uint32_t slab_idx) {
     return record;
 }
 
-void al_bin_sampled_give(struct al_arena *arena, void *block, uint32_t slab_idx) {
+void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
     struct al_extent *const slab = al_extent_at(slab_idx);
-    struct al_bin *const bin = &arena->sampled[slab->class_idx];
     const uint32_t slot = sampled_slot(block, slab_idx);
 
     al_lock_take(&bin->lock, AL_RANK_BIN);
@@ -440,7 +433,7 @@ void al_bin_sampled_give(struct al_arena *arena, void *block, uint32_t slab_idx)
     }
     al_lock_give(&bin->lock);
     if (is_empty) {
-        al_slab_destroy(arena, slab_idx);
+        al_slab_destroy(bin->runs, slab_idx);
     }
 }
 
@@ -458,26 +451,22 @@ static void check_slab_locked(const struct al_extent *slab) {
     AL_CHECK(slab->slab.list == wanted_list(slab), "internal: bin I3: list of a slab");
 }
 
-void al_bin_check(struct al_arena *arena, unsigned class_idx) {
-    struct al_bin *const bins[] = {&arena->bins[class_idx], &arena->sampled[class_idx]};
+void al_bin_check(struct al_bin *bin, unsigned class_idx) {
+    uint64_t used_count = 0;
+    uint32_t listed_count = 0;
 
-    for (size_t which = 0; which < AL_ARRAY_COUNT(bins); which++) {
-        struct al_bin *const bin = bins[which];
-        uint64_t used_count = 0;
-        uint32_t listed_count = 0;
-        al_lock_take(&bin->lock, AL_RANK_BIN);
-        for (unsigned level = 0; level < AL_BIN_LIST_COUNT; level++) {
-            for (uint32_t idx = bin->list_idx[level]; idx != 0;
-                 idx = al_extent_at(idx)->slab.next_idx) {
-                const struct al_extent *const slab = al_extent_at(idx);
-                check_slab_locked(slab);
-                used_count += (uint64_t)slab->slab.carved_count - slab->slab.free_count;
-                listed_count++;
-            }
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    for (unsigned level = 0; level < AL_BIN_LIST_COUNT; level++) {
+        for (uint32_t idx = bin->list_idx[level]; idx != 0;
+             idx = al_extent_at(idx)->slab.next_idx) {
+            const struct al_extent *const slab = al_extent_at(idx);
+            check_slab_locked(slab);
+            used_count += (uint64_t)slab->slab.carved_count - slab->slab.free_count;
+            listed_count++;
         }
-        /* Slabs on no list are full. */
-        used_count += (uint64_t)(bin->slab_count - listed_count) * al_class_slab_slots(class_idx);
-        AL_CHECK(used_count == bin->used_count, "internal: bin I4: blocks in use");
-        al_lock_give(&bin->lock);
     }
+    /* Slabs on no list are full. */
+    used_count += (uint64_t)(bin->slab_count - listed_count) * al_class_slab_slots(class_idx);
+    AL_CHECK(used_count == bin->used_count, "internal: bin I4: blocks in use");
+    al_lock_give(&bin->lock);
 }

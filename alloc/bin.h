@@ -21,14 +21,12 @@
 #include "alloc/base.h"
 #include "alloc/extent.h"
 #include "alloc/lock.h"
-
-enum {
-    AL_BIN_LIST_COUNT = 4, /* by quarters of slots in use; 3 is the fullest */
-    AL_BIN_LIST_NONE = AL_BIN_LIST_COUNT,
-};
+#include "alloc/runs.h"
 
 struct al_bin {
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_lock lock;
+
+    struct al_runs *runs; /* never changes: where slabs come from */
 
     /* Guarded by lock. */
     uint32_t list_idx[AL_BIN_LIST_COUNT]; /* heads; 0: empty */
@@ -50,37 +48,35 @@ struct al_list {
     bool is_zeroed; /* but for the links */
 };
 
-struct al_arena;
-
 /* At least one block, about `want`, seldom more than twice that (a slab's whole list). */
-struct al_list al_bin_fill(struct al_arena *arena, unsigned class_idx, uint32_t want);
+struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want);
 
 /* One block, for callers without a cache; NULL: no memory. */
-AL_NODISCARD void *al_bin_take_one(struct al_arena *arena, unsigned class_idx);
+AL_NODISCARD void *al_bin_take_one(struct al_bin *bin, unsigned class_idx);
 
-/* Takes blocks of this arena and class back. Dies if one is not such a block's start. */
-void al_bin_flush(struct al_arena *arena, unsigned class_idx, struct al_list list);
+/* Takes blocks of this bin back. Dies if one is not such a block's start. */
+void al_bin_flush(struct al_bin *bin, struct al_list list);
 
 /* Gives a list of `count` blocks of one slab, linked head to tail, back from a thread of
  * another arena: one compare-and-swap, no lock.
  */
-void al_bin_push_remote(struct al_arena *arena, uint32_t slab_idx, void *head, void *tail,
+void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
                         uint32_t count);
 
 /* Brings what other threads pushed into the slabs' own lists, and gives up empty slabs. */
-void al_bin_drain(struct al_arena *arena, unsigned class_idx);
+void al_bin_drain(struct al_bin *bin);
 
-/* One block of a sampled slab, with `record` beside it; NULL: no memory. */
-void *al_bin_sampled_take(struct al_arena *arena, unsigned class_idx);
+/* The same of slabs of sampled objects: one block, whose record is to be set; NULL: no memory. */
+AL_NODISCARD void *al_bin_sampled_take(struct al_bin *bin, unsigned class_idx);
 void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record);
 
 /* The record of the block, which must be one that is allocated; and the block's return. */
 void *al_bin_sampled_record(const void *block, uint32_t slab_idx);
-void al_bin_sampled_give(struct al_arena *arena, void *block, uint32_t slab_idx);
+void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx);
 
 /* Dies unless `block` is the start of a carved slot of the slab. */
 void al_bin_check_block(const struct al_extent *slab, const void *block);
 
-void al_bin_check(struct al_arena *arena, unsigned class_idx);
+void al_bin_check(struct al_bin *bin, unsigned class_idx);
 
 #endif

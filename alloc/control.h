@@ -53,6 +53,13 @@ bool al_thread_tcache_enabled(void);
 void al_thread_tcache_set_enabled(bool is_enabled);
 int al_thread_tcache_flush(void);
 
+/* Sampling: al_sample_store (sample.h), and the calling thread's countdowns drawn anew at once.
+ * Then the calling thread's own switch; both must be on for a sample.
+ */
+void al_sample_set(bool is_active, unsigned rate_lg);
+void al_sample_set_thread(bool is_active);
+bool al_sample_thread_is_active(void);
+
 /* Size classes: small ones are slabs', large ones have runs of their own. */
 unsigned al_class_small_count(void);
 size_t al_class_small_bytes(unsigned class_idx);      /* object size */

@@ -28,6 +28,11 @@ enum al_extent_kind {
     AL_EXTENT_BUSY, /* between two owners: nobody may merge with it */
 };
 
+enum {
+    AL_BIN_LIST_COUNT = 4, /* by quarters of slots in use; 3 is the fullest */
+    AL_BIN_LIST_NONE = AL_BIN_LIST_COUNT,
+};
+
 struct al_slab_part {
     void *free_list;         /* guarded by the bin's lock, as all that is not atomic here */
     _Atomic uint64_t remote; /* list of blocks freed by other arenas' threads: 48 bits of

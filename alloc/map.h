@@ -28,7 +28,12 @@
 
 #include <stdatomic.h>
 
-enum { AL_MAP_TAG_SHIFT = 13 };
+enum {
+    AL_MAP_TAG_SHIFT = 13,
+    /* Where bins lie in a thread cache; tcache.h asserts it. */
+    AL_MAP_BIN_FIRST_BYTES = 32,
+    AL_MAP_BIN_BYTES = 32,
+};
 
 /* Low words without a tag. */
 enum al_map_code {
@@ -80,6 +85,15 @@ AL_INLINE uint32_t al_map_entry_extent(uint64_t entry) {
 
 AL_INLINE uint64_t al_map_entry_make(uint32_t extent_idx, uint32_t low) {
     return ((uint64_t)extent_idx << 32) | low;
+}
+
+/* The low word for slabs of a class of an arena. Arena tag 0 is nobody's. */
+AL_INLINE uint32_t al_map_tag(unsigned arena_idx) {
+    return (uint32_t)(arena_idx + 1) << AL_MAP_TAG_SHIFT;
+}
+
+AL_INLINE uint32_t al_map_slab_low(unsigned arena_idx, unsigned class_idx) {
+    return al_map_tag(arena_idx) | (AL_MAP_BIN_FIRST_BYTES + AL_MAP_BIN_BYTES * class_idx);
 }
 
 /* A slab's entry, not one of the codes. */

@@ -124,7 +124,7 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
     void *block = NULL;
 
     if (cache != NULL && al_tcache_draw(cache, usable_bytes)) {
-        block = al_bin_sampled_take(arena, class_idx);
+        block = al_bin_sampled_take(&arena->sampled[class_idx], class_idx);
         if (block != NULL) {
             const uint32_t slab_idx = al_map_entry_extent(al_map_entry(block));
             al_bin_sampled_set(block, slab_idx,
@@ -132,7 +132,7 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
         }
     }
     if (block == NULL) {
-        block = al_bin_take_one(arena, class_idx);
+        block = al_bin_take_one(&arena->bins[class_idx], class_idx);
     }
     if (block != NULL) {
         count_malloc(cache, usable_bytes);
@@ -201,7 +201,8 @@ void *al_request_malloc_arena(struct al_arena *arena, size_t size_bytes, size_t 
 
 static void small_free_uncached(void *ptr, const struct al_extent *slab, uint32_t slab_idx) {
     al_bin_check_block(slab, ptr);
-    al_bin_push_remote(al_arena_at(al_extent_arena(slab)), slab_idx, ptr, ptr, 1);
+    al_bin_push_remote(&al_arena_at(al_extent_arena(slab))->bins[slab->class_idx], slab_idx, ptr,
+                       ptr, 1);
     al_thread_count_uncached(0, al_class_bytes(slab->class_idx));
 }
 
@@ -237,7 +238,7 @@ static void sampled_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
     const size_t usable_bytes = al_class_bytes(slab->class_idx);
 
     drop_record(cache, al_bin_sampled_record(ptr, slab_idx));
-    al_bin_sampled_give(arena, ptr, slab_idx);
+    al_bin_sampled_give(&arena->sampled[slab->class_idx], ptr, slab_idx);
     count_free(cache, usable_bytes);
 }
 

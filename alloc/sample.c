@@ -9,7 +9,6 @@
 #include "alloc/sample.h"
 
 #include "alloc/bits.h"
-#include "alloc/tcache.h"
 
 /* State of the sampler; written by al_sample_set, read on slow paths. One word, so that rate
  * and switch can never be seen torn: bit 63 the switch, low 8 bits rate_lg.
@@ -23,14 +22,13 @@ static struct {
 static const uint64_t setting_active = UINT64_C(1) << 63;
 static const uint64_t setting_rate_mask = 0xff;
 
-void al_sample_set(bool is_active, unsigned rate_lg) {
+void al_sample_store(bool is_active, unsigned rate_lg) {
     AL_ASSERT(rate_lg <= AL_SAMPLE_RATE_LG_MAX);
     const uint64_t setting = (is_active ? setting_active : 0) | rate_lg;
 
     atomic_store_explicit(&sampler.setting, setting, memory_order_relaxed);
     /* Release: who sees the epoch sees the setting. */
     atomic_fetch_add_explicit(&sampler.epoch, 1, memory_order_release);
-    al_tcache_resample_self();
 }
 
 bool al_sample_is_active(void) {

@@ -8,8 +8,8 @@
  * docs/SAMPLING.md derives it.
  *
  * Owns:    the global rate and switch, and their epoch.
- * Threads: al_sample_set by any (ctl serialises); a change reaches the calling thread at
- *          once and every other at its next slow visit of each class.
+ * Threads: al_sample_store by any (ctl serialises); a change reaches a thread at its next slow
+ *          visit of each class.
  * Fails:   never.
  */
 #ifndef AL_SAMPLE_H
@@ -25,17 +25,14 @@ enum { AL_SAMPLE_RATE_LG_MAX = 63 };
 #define AL_SAMPLE_NEVER (UINT64_C(1) << 62)
 
 /* Sets the switch and the rate (R = 2^rate_lg bytes; 0 samples everything), and opens a new
- * epoch so that every countdown is drawn anew.
+ * epoch so that every countdown is drawn anew. al_sample_set of control.h does that for the
+ * calling thread at once too.
  */
-void al_sample_set(bool is_active, unsigned rate_lg);
+void al_sample_store(bool is_active, unsigned rate_lg);
 bool al_sample_is_active(void);
 unsigned al_sample_rate_lg(void);
 
-/* Switches the calling thread alone; both switches must be on for a sample. New threads start
- * with the value last given to al_sample_set_thread_init (true at start).
- */
-void al_sample_set_thread(bool is_active);
-bool al_sample_thread_is_active(void);
+/* What new threads start with (true at first). */
 void al_sample_set_thread_init(bool is_active);
 bool al_sample_thread_init(void);
 

@@ -4,11 +4,9 @@
  */
 #include "alloc/slab.h"
 
-#include "alloc/arena.h"
 #include "alloc/lock.h"
 #include "alloc/map.h"
 #include "alloc/meta.h"
-#include "alloc/tcache.h"
 
 static_assert(AL_GRANULE_BYTES / AL_QUANTUM_BYTES <= 1024, "slots fit the remote count");
 
@@ -38,7 +36,7 @@ static void give_records(unsigned class_idx, void **records) {
     al_lock_give(&record_arrays.lock);
 }
 
-uint32_t al_slab_create(struct al_arena *arena, unsigned class_idx, enum al_extent_kind kind) {
+uint32_t al_slab_create(struct al_runs *runs, unsigned class_idx, enum al_extent_kind kind) {
     const uint32_t granules = al_class_slab_granules(class_idx);
     const uint32_t idx = al_extent_take();
     void **records = NULL;
@@ -51,7 +49,7 @@ uint32_t al_slab_create(struct al_arena *arena, unsigned class_idx, enum al_exte
         records = take_records(class_idx);
     }
     if ((kind == AL_EXTENT_SAMPLED && records == NULL) ||
-        !al_runs_take(&arena->runs, idx, granules, 1, &is_zeroed)) {
+        !al_runs_take(runs, idx, granules, 1, &is_zeroed)) {
         if (records != NULL) {
             give_records(class_idx, records);
         }
@@ -67,7 +65,7 @@ uint32_t al_slab_create(struct al_arena *arena, unsigned class_idx, enum al_exte
         .list = AL_BIN_LIST_NONE,
         .is_zeroed = is_zeroed,
     };
-    uint32_t low = al_arena_tag(arena->idx) | al_tcache_bin_offset(class_idx);
+    uint32_t low = al_map_slab_low(runs->arena_idx, class_idx);
     if (kind == AL_EXTENT_SAMPLED) {
         slab->slab.records = records;
         low = AL_MAP_SAMPLED;
@@ -77,14 +75,14 @@ uint32_t al_slab_create(struct al_arena *arena, unsigned class_idx, enum al_exte
     return idx;
 }
 
-void al_slab_destroy(struct al_arena *arena, uint32_t slab_idx) {
+void al_slab_destroy(struct al_runs *runs, uint32_t slab_idx) {
     struct al_extent *const slab = al_extent_at(slab_idx);
 
     AL_ASSERT(atomic_load(&slab->slab.remote) == 0);
     if (al_extent_kind(slab) == AL_EXTENT_SAMPLED) {
         give_records(slab->class_idx, slab->slab.records);
     }
-    al_runs_give(&arena->runs, slab_idx, slab->slab.carved_count != 0);
+    al_runs_give(runs, slab_idx, slab->slab.carved_count != 0);
 }
 
 void al_slab_fork_prepare(void) {

@@ -17,16 +17,15 @@
 
 #include "alloc/base.h"
 #include "alloc/extent.h"
-
-struct al_arena;
+#include "alloc/runs.h"
 
 /* Carved at a time: the OS page, so that no page is touched before it is needed. */
 enum { AL_SLAB_CARVE_BYTES = 4096 };
 
 /* kind: AL_EXTENT_SLAB or AL_EXTENT_SAMPLED. */
-AL_NODISCARD uint32_t al_slab_create(struct al_arena *arena, unsigned class_idx,
+AL_NODISCARD uint32_t al_slab_create(struct al_runs *runs, unsigned class_idx,
                                      enum al_extent_kind kind);
-void al_slab_destroy(struct al_arena *arena, uint32_t slab_idx);
+void al_slab_destroy(struct al_runs *runs, uint32_t slab_idx);
 
 /* offset / slot bytes by multiplication. Exact for the start of a slot: the rounding error is
  * below offset / 2^32 < 1. In the middle of a slot the next one may be named, whose start the

@@ -159,7 +159,7 @@ static void resample(struct al_tcache *cache, unsigned class_idx) {
     if (cache->mode == 0) {
         install(cache, class_idx, list);
     } else {
-        al_bin_flush(cache->arena, class_idx, list);
+        al_bin_flush(&cache->arena->bins[class_idx], list);
     }
 }
 
@@ -226,7 +226,7 @@ void al_tcache_sample_freed(struct al_tcache *cache, void *record) {
 /* The allocation the countdown ended on; NULL: no memory for it in a sampled slab. */
 static void *sampled_malloc(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes) {
     const size_t usable_bytes = al_class_bytes(class_idx);
-    void *const block = al_bin_sampled_take(cache->arena, class_idx);
+    void *const block = al_bin_sampled_take(&cache->arena->sampled[class_idx], class_idx);
 
     if (block == NULL) {
         return NULL;
@@ -299,7 +299,7 @@ static bool refill(struct al_tcache *cache, unsigned class_idx) {
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
     if (freed_count(bin) < (bin->flim + 1) / 2) {
-        list = al_bin_fill(cache->arena, class_idx, bin->flim);
+        list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, bin->flim);
     }
     if (list.count == 0 && freed_count(bin) != 0) {
         list = take_freed(cache, class_idx);
@@ -329,10 +329,11 @@ static void *mode_malloc(struct al_tcache *cache, unsigned class_idx, size_t req
         }
     }
     if ((cache->mode & AL_TCACHE_OFF) != 0) {
-        block = al_bin_take_one(cache->arena, class_idx);
+        block = al_bin_take_one(&cache->arena->bins[class_idx], class_idx);
     } else {
         if (cold->hidden == NULL) {
-            const struct al_list list = al_bin_fill(cache->arena, class_idx, flim_start(class_idx));
+            const struct al_list list =
+                al_bin_fill(&cache->arena->bins[class_idx], class_idx, flim_start(class_idx));
             cold->hidden = list.head;
             cold->hidden_count = list.count;
         }
@@ -387,7 +388,7 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     add_relaxed(&cold->free_count, 1);
     cache->exact_freed_bytes += al_class_bytes(class_idx);
     if ((cache->mode & AL_TCACHE_OFF) != 0) {
-        al_bin_flush(cache->arena, class_idx, (struct al_list){block, 1, false});
+        al_bin_flush(&cache->arena->bins[class_idx], (struct al_list){block, 1, false});
         return;
     }
     if (block == cold->hidden) {
@@ -396,7 +397,7 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     *(void **)block = cold->hidden;
     cold->hidden = block;
     if (++cold->hidden_count > bin_cap(class_idx)) {
-        al_bin_flush(cache->arena, class_idx,
+        al_bin_flush(&cache->arena->bins[class_idx],
                      (struct al_list){cold->hidden, cold->hidden_count, false});
         cold->hidden = NULL;
         cold->hidden_count = 0;
@@ -418,7 +419,7 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
     if (bin->alloc == NULL && !cache->cold[class_idx].is_pending) {
         install(cache, class_idx, list);
     } else {
-        al_bin_flush(cache->arena, class_idx, list);
+        al_bin_flush(&cache->arena->bins[class_idx], list);
         al_tcache_visit(cache, 0);
     }
 }
@@ -428,8 +429,9 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
 static void send_home(struct al_tcache_remote *batch) {
     if (batch->slab_idx != 0) {
         const struct al_extent *const slab = al_extent_at(batch->slab_idx);
-        al_bin_push_remote(al_arena_at(al_extent_arena(slab)), batch->slab_idx, batch->head,
-                           batch->tail, batch->count);
+        struct al_arena *const arena = al_arena_at(al_extent_arena(slab));
+        al_bin_push_remote(&arena->bins[slab->class_idx], batch->slab_idx, batch->head, batch->tail,
+                           batch->count);
         batch->slab_idx = 0;
     }
 }
@@ -471,7 +473,7 @@ static void flush_class(struct al_tcache *cache, unsigned class_idx) {
     cold->hidden_count = 0;
     for (size_t idx = 0; idx < AL_ARRAY_COUNT(lists); idx++) {
         if (lists[idx].count != 0) {
-            al_bin_flush(cache->arena, class_idx, lists[idx]);
+            al_bin_flush(&cache->arena->bins[class_idx], lists[idx]);
         }
     }
 }
@@ -542,7 +544,7 @@ static void set_room(struct al_tcache *cache) {
 
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, bool is_enabled) {
     cache->arena = arena;
-    cache->tag = al_arena_tag(arena->idx);
+    cache->tag = al_map_tag(arena->idx);
     cache->mode = is_enabled ? 0 : AL_TCACHE_OFF;
     cache->is_sampling = al_sample_thread_init();
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {

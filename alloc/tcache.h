@@ -41,7 +41,7 @@ struct al_tcache_bin {
     uint32_t alloc_count; /* blocks in alloc when it was installed */
     uint32_t stamp;       /* tick of the last slow visit: quiet bins are emptied */
 };
-static_assert(sizeof(struct al_tcache_bin) == 32, "the map holds offsets of these");
+static_assert(sizeof(struct al_tcache_bin) == AL_MAP_BIN_BYTES, "as the map says");
 
 struct al_tcache_cold {
     AL_ALIGNED(AL_CACHE_LINE_BYTES)
@@ -76,7 +76,7 @@ enum {
 };
 
 struct al_tcache {
-    /* Read by every free: al_arena_tag of the arena; in the null cache, what matches nothing.
+    /* Read by every free: al_map_tag of the arena; in the null cache, what matches nothing.
      * 64 bits although 32 are used: the xor then needs no zero-extension. */
     uint64_t tag;
     uint32_t mode;
@@ -107,9 +107,9 @@ struct al_tcache {
     /* Guarded by the registry's lock. */
     struct al_tcache *prev, *next;
 };
-static_assert(offsetof(struct al_tcache, bins) == 32, "the map's offsets begin here");
+static_assert(offsetof(struct al_tcache, bins) == AL_MAP_BIN_FIRST_BYTES, "as the map says");
 
-enum { AL_TCACHE_BINS_END = offsetof(struct al_tcache, bins) + 32 * AL_CLASS_COUNT };
+enum { AL_TCACHE_BINS_END = AL_MAP_BIN_FIRST_BYTES + AL_MAP_BIN_BYTES * AL_CLASS_COUNT };
 static_assert(AL_TCACHE_BINS_END <= 1 << AL_MAP_TAG_SHIFT, "an offset fits below the tag");
 
 /* The calling thread's cache; the null cache, whose lists are empty and whose tag matches
@@ -117,10 +117,6 @@ static_assert(AL_TCACHE_BINS_END <= 1 << AL_MAP_TAG_SHIFT, "an offset fits below
  */
 extern AL_HIDDEN AL_TLS_IE struct al_tcache *al_self;
 extern AL_HIDDEN struct al_tcache al_null_tcache;
-
-AL_INLINE uint32_t al_tcache_bin_offset(unsigned class_idx) {
-    return (uint32_t)(offsetof(struct al_tcache, bins) + sizeof(struct al_tcache_bin) * class_idx);
-}
 
 /* Sets up a zeroed cache for `arena`; and gives back every block it holds. */
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, bool is_enabled);

@@ -269,9 +269,14 @@ int al_thread_arena_set(unsigned arena_idx) {
         atomic_fetch_sub(&cache->arena->thread_count, 1);
         atomic_fetch_add(&arena->thread_count, 1);
         cache->arena = arena;
-        cache->tag = al_arena_tag(arena_idx);
+        cache->tag = al_map_tag(arena_idx);
     }
     return 0;
+}
+
+void al_sample_set(bool is_active, unsigned rate_lg) {
+    al_sample_store(is_active, rate_lg);
+    al_tcache_resample_self();
 }
 
 void al_sample_set_thread(bool is_active) {
@@ -374,7 +379,8 @@ void al_audit_all(void) {
         }
         al_runs_check(&arena->runs);
         for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-            al_bin_check(arena, class_idx);
+            al_bin_check(&arena->bins[class_idx], class_idx);
+            al_bin_check(&arena->sampled[class_idx], class_idx);
         }
     }
     if (al_self != &al_null_tcache) {
