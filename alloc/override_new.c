@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * override_new — C++'s operators new and delete, in C.
+ *
+ * The library must not need the C++ runtime, so what it takes from it is looked for when it is
+ * needed: by weak symbols, and in the one case where a foreign exception must be caught, by
+ * name. A C program that calls an operator by accident gets a message instead of a throw.
+ *
+ * Names are the Itanium C++ ABI's: m is size_t, Pv void *, St11align_val_t and RKSt9nothrow_t
+ * the further arguments.
+ */
+#include "alloc/malloc.h"
+#include "alloc/malloc_fast.h"
+#include "alloc/options.h"
+#include "alloc/request.h"
+
+#include <dlfcn.h>
+#include <unwind.h>
+
+typedef void (*new_handler)(void);
+
+extern AL_WEAK new_handler _ZSt15get_new_handlerv(void);      /* std::get_new_handler */
+extern AL_WEAK _Noreturn void _ZSt17__throw_bad_allocv(void); /* std::__throw_bad_alloc */
+extern AL_WEAK void *__cxa_begin_catch(void *exception);
+extern AL_WEAK void __cxa_end_catch(void);
+
+/* Calls the handler; false if it left by an exception, which ends here: operator new that may
+ * not throw says NULL then.
+ */
+bool al_new_call_catching(new_handler handler);
+void al_new_caught(void *exception);
+_Unwind_Reason_Code al_new_personality(int version, _Unwind_Action actions,
+                                       _Unwind_Exception_Class exception_class,
+                                       struct _Unwind_Exception *exception,
+                                       struct _Unwind_Context *context);
+extern AL_HIDDEN const char al_new_landing[];
+
+AL_HIDDEN void al_new_caught(void *exception) {
+    (void)__cxa_begin_catch(exception);
+    __cxa_end_catch();
+}
+
+/* The unwinder asks each frame's personality whether it handles an exception. This one always
+ * does. The two setters must be those of the unwinder that called: by name, because a copy
+ * linked into this library might lay out its context differently.
+ */
+AL_HIDDEN _Unwind_Reason_Code al_new_personality(int version, _Unwind_Action actions,
+                                                 _Unwind_Exception_Class exception_class,
+                                                 struct _Unwind_Exception *exception,
+                                                 struct _Unwind_Context *context) {
+    void (*set_gr)(struct _Unwind_Context *, int, _Unwind_Word) = NULL;
+    void (*set_ip)(struct _Unwind_Context *, _Unwind_Ptr) = NULL;
+
+    (void)exception_class;
+    *(void **)&set_gr = dlsym(RTLD_DEFAULT, "_Unwind_SetGR");
+    *(void **)&set_ip = dlsym(RTLD_DEFAULT, "_Unwind_SetIP");
+    if (version != 1 || set_gr == NULL || set_ip == NULL || __cxa_begin_catch == NULL ||
+        (actions & _UA_FORCE_UNWIND) != 0) {
+        return _URC_CONTINUE_UNWIND; /* thread cancellation must go on */
+    }
+    if ((actions & _UA_SEARCH_PHASE) != 0) {
+        return _URC_HANDLER_FOUND;
+    }
+    if ((actions & _UA_HANDLER_FRAME) == 0) {
+        return _URC_CONTINUE_UNWIND;
+    }
+    set_gr(context, __builtin_eh_return_data_regno(0), (_Unwind_Word)(uintptr_t)exception);
+    set_ip(context, (_Unwind_Ptr)al_new_landing);
+    return _URC_INSTALL_CONTEXT;
+}
+
+/* bool al_new_call_catching(new_handler): a call with a landing pad of its own, which C cannot
+ * express. The frame's personality is the one above; no table is needed, it has one call.
+ */
+#if defined(__x86_64__)
+__asm__(".pushsection .text\n"
+        ".hidden al_new_call_catching, al_new_landing, al_new_personality, al_new_caught\n"
+        ".globl al_new_call_catching, al_new_landing\n"
+        ".type al_new_call_catching, @function\n"
+        "al_new_call_catching:\n"
+        ".cfi_startproc\n"
+        ".cfi_personality 0x1b, al_new_personality\n"
+        "    subq $8, %rsp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        "    call *%rdi\n"
+        "    movl $1, %eax\n"
+        "    addq $8, %rsp\n"
+        ".cfi_adjust_cfa_offset -8\n"
+        "    ret\n"
+        "al_new_landing:\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        "    movq %rax, %rdi\n"
+        "    call al_new_caught\n"
+        "    xorl %eax, %eax\n"
+        "    addq $8, %rsp\n"
+        ".cfi_adjust_cfa_offset -8\n"
+        "    ret\n"
+        ".cfi_endproc\n"
+        ".size al_new_call_catching, . - al_new_call_catching\n"
+        ".popsection\n");
+#else
+/* Elsewhere a handler's exception goes on to the caller, as it would through any C frame. */
+const char al_new_landing[1];
+bool al_new_call_catching(new_handler handler) {
+    handler();
+    return true;
+}
+#endif
+
+/* ---- the loop the standard asks for ---- */
+
+static _Noreturn void throw_bad_alloc(void) {
+    if (al_options.experimental_infallible_new || _ZSt17__throw_bad_allocv == NULL) {
+        al_die("operator new: out of memory");
+    }
+    _ZSt17__throw_bad_allocv();
+}
+
+/* align_bytes 1: none asked for. NULL only if `may_throw` is false. */
+static AL_NOINLINE void *new_slow(size_t size_bytes, size_t align_bytes, bool may_throw) {
+    for (;;) { /* ends as the program's handler decides */
+        void *const ptr = (align_bytes & (align_bytes - 1)) != 0
+                              ? NULL
+                              : al_request_malloc_aligned(size_bytes, align_bytes, NULL);
+        if (ptr != NULL) {
+            return ptr;
+        }
+        const new_handler handler =
+            _ZSt15get_new_handlerv != NULL ? _ZSt15get_new_handlerv() : NULL;
+        if (handler == NULL) {
+            if (may_throw || al_options.experimental_infallible_new) {
+                throw_bad_alloc();
+            }
+            return NULL;
+        }
+        if (may_throw) {
+            handler();
+        } else if (!al_new_call_catching(handler)) {
+            return NULL;
+        }
+    }
+}
+
+AL_INLINE void *new_fast(size_t size_bytes, bool may_throw) {
+    if (AL_LIKELY(size_bytes <= AL_CLASS_FINE_MAX_BYTES)) {
+        struct al_tcache_bin *const bin = &al_self->bins[al_class_of(size_bytes)];
+        void *const block = bin->alloc;
+        if (AL_LIKELY(block != NULL)) {
+            bin->alloc = *(void **)block;
+            return block;
+        }
+    }
+    return new_slow(size_bytes, 1, may_throw);
+}
+
+#define AL_NEW(name)                                                                               \
+    AL_EXPORT void *name(size_t size);                                                             \
+    void *name(size_t size) {                                                                      \
+        return new_fast(size, true);                                                               \
+    }
+#define AL_NEW_NOTHROW(name)                                                                       \
+    AL_EXPORT void *name(size_t size, const void *nothrow);                                        \
+    void *name(size_t size, const void *nothrow) {                                                 \
+        (void)nothrow;                                                                             \
+        return new_fast(size, false);                                                              \
+    }
+#define AL_NEW_ALIGNED(name)                                                                       \
+    AL_EXPORT void *name(size_t size, size_t alignment);                                           \
+    void *name(size_t size, size_t alignment) {                                                    \
+        return new_slow(size, alignment, true);                                                    \
+    }
+#define AL_NEW_ALIGNED_NOTHROW(name)                                                               \
+    AL_EXPORT void *name(size_t size, size_t alignment, const void *nothrow);                      \
+    void *name(size_t size, size_t alignment, const void *nothrow) {                               \
+        (void)nothrow;                                                                             \
+        return new_slow(size, alignment, false);                                                   \
+    }
+AL_NEW(_Znwm)
+AL_NEW(_Znam)
+AL_NEW_NOTHROW(_ZnwmRKSt9nothrow_t)
+AL_NEW_NOTHROW(_ZnamRKSt9nothrow_t)
+AL_NEW_ALIGNED(_ZnwmSt11align_val_t)
+AL_NEW_ALIGNED(_ZnamSt11align_val_t)
+AL_NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
+AL_NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
+
+#define AL_DELETE(name)                                                                            \
+    AL_EXPORT void name(void *ptr);                                                                \
+    void name(void *ptr) {                                                                         \
+        al_free_fast(ptr);                                                                         \
+    }
+#define AL_DELETE_SIZED(name)                                                                      \
+    AL_EXPORT void name(void *ptr, size_t size);                                                   \
+    void name(void *ptr, size_t size) {                                                            \
+        al_free_sized(ptr, size);                                                                  \
+    }
+/* An alignment or a nothrow tag: of no use to us. */
+#define AL_DELETE_WITH(name)                                                                       \
+    AL_EXPORT void name(void *ptr, size_t ignored);                                                \
+    void name(void *ptr, size_t ignored) {                                                         \
+        (void)ignored;                                                                             \
+        al_free_fast(ptr);                                                                         \
+    }
+#define AL_DELETE_ALIGNED_NOTHROW(name)                                                            \
+    AL_EXPORT void name(void *ptr, size_t alignment, const void *nothrow);                         \
+    void name(void *ptr, size_t alignment, const void *nothrow) {                                  \
+        (void)alignment;                                                                           \
+        (void)nothrow;                                                                             \
+        al_free_fast(ptr);                                                                         \
+    }
+#define AL_DELETE_SIZED_ALIGNED(name)                                                              \
+    AL_EXPORT void name(void *ptr, size_t size, size_t alignment);                                 \
+    void name(void *ptr, size_t size, size_t alignment) {                                          \
+        al_free_aligned_sized(ptr, alignment, size);                                               \
+    }
+AL_DELETE(_ZdlPv)
+AL_DELETE(_ZdaPv)
+AL_DELETE_SIZED(_ZdlPvm)
+AL_DELETE_SIZED(_ZdaPvm)
+AL_DELETE_WITH(_ZdlPvRKSt9nothrow_t)
+AL_DELETE_WITH(_ZdaPvRKSt9nothrow_t)
+AL_DELETE_WITH(_ZdlPvSt11align_val_t)
+AL_DELETE_WITH(_ZdaPvSt11align_val_t)
+AL_DELETE_ALIGNED_NOTHROW(_ZdlPvSt11align_val_tRKSt9nothrow_t)
+AL_DELETE_ALIGNED_NOTHROW(_ZdaPvSt11align_val_tRKSt9nothrow_t)
+AL_DELETE_SIZED_ALIGNED(_ZdlPvmSt11align_val_t)
+AL_DELETE_SIZED_ALIGNED(_ZdaPvmSt11align_val_t)
