@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sink — plain system calls, and zlib with memory of our own.
+ */
+#include "prof/sink.h"
+
+#include "alloc/os.h"
+#include "alloc/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum {
+    /* deflate asks for about 268 KB in five pieces with windowBits 15 and memLevel 8
+     * (zlib's zconf.h); twice that is reserved.
+     */
+    GZIP_MEMORY_BYTES = 640 * 1024,
+    GZIP_WINDOW_BITS = 15 + 16, /* +16: gzip's header and trailer instead of zlib's */
+    GZIP_MEMORY_LEVEL = 8,
+    GZIP_OUT_BYTES = 32 * 1024,
+    FILE_MODE = 0644,
+};
+
+struct pf_gzip {
+    z_stream stream;
+    size_t used_bytes; /* of memory */
+    unsigned char out[GZIP_OUT_BYTES];
+    AL_ALIGNED(16) char memory[GZIP_MEMORY_BYTES];
+};
+
+static void *gzip_alloc(void *opaque, unsigned count, unsigned size) {
+    struct pf_gzip *const gzip = opaque;
+    const size_t bytes = ((size_t)count * size + 15) & ~(size_t)15;
+
+    if (bytes > GZIP_MEMORY_BYTES - gzip->used_bytes) {
+        return NULL;
+    }
+    void *const got = gzip->memory + gzip->used_bytes;
+    gzip->used_bytes += bytes;
+    return got;
+}
+
+static void gzip_free(void *opaque, void *address) {
+    (void)opaque;
+    (void)address; /* all goes with the mapping */
+}
+
+static bool gzip_open(struct pf_sink *sink) {
+    struct pf_gzip *const gzip = al_os_map(NULL, sizeof(struct pf_gzip));
+
+    if (gzip == NULL) {
+        return false;
+    }
+    gzip->stream.zalloc = gzip_alloc;
+    gzip->stream.zfree = gzip_free;
+    gzip->stream.opaque = gzip;
+    if (deflateInit2(&gzip->stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        al_os_unmap(gzip, sizeof(struct pf_gzip));
+        return false;
+    }
+    sink->gzip = gzip;
+    return true;
+}
+
+static void write_all(struct pf_sink *sink, const void *bytes, size_t count_bytes) {
+    const char *at = bytes;
+
+    while (count_bytes > 0 && sink->err == 0) { /* each turn writes a byte or ends */
+        const ssize_t done_bytes = write(sink->fd, at, count_bytes);
+        if (done_bytes < 0) {
+            sink->err = errno == EINTR ? 0 : errno;
+            continue;
+        }
+        at += done_bytes;
+        count_bytes -= (size_t)done_bytes;
+    }
+}
+
+static void gzip_write(struct pf_sink *sink, const char *bytes, size_t count_bytes, int flush) {
+    struct pf_gzip *const gzip = sink->gzip;
+    int status = Z_OK;
+
+    gzip->stream.next_in = (unsigned char *)(uintptr_t)bytes;
+    gzip->stream.avail_in = (unsigned)count_bytes;
+    do { /* ends when all input is taken, and at the finish when all output is out */
+        gzip->stream.next_out = gzip->out;
+        gzip->stream.avail_out = GZIP_OUT_BYTES;
+        status = deflate(&gzip->stream, flush);
+        write_all(sink, gzip->out, GZIP_OUT_BYTES - gzip->stream.avail_out);
+    } while (sink->err == 0 &&
+             (gzip->stream.avail_in > 0 || (flush == Z_FINISH && status == Z_OK)));
+}
+
+static void flush(struct pf_sink *sink) {
+    if (sink->err == 0 && sink->used_bytes > 0) {
+        if (sink->gzip != NULL) {
+            gzip_write(sink, sink->buf, sink->used_bytes, Z_NO_FLUSH);
+        } else {
+            write_all(sink, sink->buf, sink->used_bytes);
+        }
+    }
+    sink->used_bytes = 0;
+}
+
+int pf_sink_open(struct pf_sink *sink, const char *path, bool is_gzip) {
+    struct stat status;
+    struct al_text text;
+
+    sink->fd = -1;
+    sink->err = 0;
+    sink->used_bytes = 0;
+    sink->gzip = NULL;
+    al_text_init(&text, sink->path, sizeof(sink->path));
+    al_text_str(&text, path);
+    const bool is_path_cut = text.is_cut;
+    al_text_init(&text, sink->temporary, sizeof(sink->temporary));
+    al_text_str(&text, path);
+    al_text_str(&text, ".tmp.");
+    al_text_u64(&text, (uint64_t)getpid());
+    if (is_path_cut || text.is_cut) {
+        return ENAMETOOLONG;
+    }
+    sink->is_direct = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+    const int flags = O_WRONLY | O_CLOEXEC | (sink->is_direct ? 0 : O_CREAT | O_TRUNC);
+    sink->fd = open(sink->is_direct ? path : sink->temporary, flags, FILE_MODE);
+    if (sink->fd < 0) {
+        return errno;
+    }
+    if (is_gzip && !gzip_open(sink)) {
+        sink->err = ENOMEM;
+        return pf_sink_close(sink);
+    }
+    return 0;
+}
+
+void pf_sink_write(struct pf_sink *sink, const void *bytes, size_t count_bytes) {
+    const char *at = bytes;
+
+    while (count_bytes > 0) { /* each turn takes a byte at least */
+        const size_t room_bytes = PF_SINK_BUF_BYTES - sink->used_bytes;
+        const size_t part_bytes = count_bytes < room_bytes ? count_bytes : room_bytes;
+        memcpy(sink->buf + sink->used_bytes, at, part_bytes);
+        sink->used_bytes += part_bytes;
+        at += part_bytes;
+        count_bytes -= part_bytes;
+        if (sink->used_bytes == PF_SINK_BUF_BYTES) {
+            flush(sink);
+        }
+    }
+}
+
+void pf_sink_str(struct pf_sink *sink, const char *str) {
+    pf_sink_write(sink, str, strlen(str));
+}
+
+void pf_sink_u64(struct pf_sink *sink, uint64_t value) {
+    char digits[32];
+    struct al_text text;
+
+    al_text_init(&text, digits, sizeof(digits));
+    al_text_u64(&text, value);
+    pf_sink_write(sink, digits, text.len_bytes);
+}
+
+void pf_sink_hex(struct pf_sink *sink, uint64_t value) {
+    char digits[32];
+    struct al_text text;
+
+    al_text_init(&text, digits, sizeof(digits));
+    al_text_hex(&text, value);
+    pf_sink_write(sink, digits, text.len_bytes);
+}
+
+int pf_sink_close(struct pf_sink *sink) {
+    flush(sink);
+    if (sink->gzip != NULL) {
+        if (sink->err == 0) {
+            gzip_write(sink, NULL, 0, Z_FINISH);
+        }
+        al_os_unmap(sink->gzip, sizeof(struct pf_gzip));
+        sink->gzip = NULL;
+    }
+    if (sink->fd >= 0 && close(sink->fd) != 0 && sink->err == 0) {
+        sink->err = errno;
+    }
+    if (!sink->is_direct && sink->err == 0 && rename(sink->temporary, sink->path) != 0) {
+        sink->err = errno;
+    }
+    if (!sink->is_direct && sink->err != 0) {
+        (void)unlink(sink->temporary);
+    }
+    return sink->err;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * site — a fixed table of buckets with lists that only grow.
+ *
+ * 2^16 buckets: a program has some thousands of sampled stacks, 50,000 at the worst seen, so
+ * lists stay around one entry. The table is 512 KiB of address space, touched where used.
+ */
+#include "prof/site.h"
+
+#include "alloc/os.h"
+#include "alloc/sample.h"
+#include "prof/pool.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { BUCKET_LG = 16, BUCKET_COUNT = 1 << BUCKET_LG };
+
+static struct {
+    _Atomic(struct pf_site *) *buckets; /* set once by start */
+    _Atomic(struct pf_thread *) threads;
+    _Atomic uint64_t thread_count;
+    _Atomic uint64_t sample_count;
+    _Atomic uint32_t rate_lg_min;
+
+    /* Guarded by lock: unused records, threads' names, adding sites. */
+    struct al_lock lock;
+    struct pf_record *unused;
+} table;
+
+static AL_TLS_IE struct pf_thread *self;
+
+bool pf_site_start(void) {
+    if (table.buckets != NULL) {
+        return true;
+    }
+    table.buckets = al_os_map(NULL, sizeof(*table.buckets) * BUCKET_COUNT);
+    atomic_store(&table.rate_lg_min, AL_SAMPLE_RATE_LG_MAX);
+    return table.buckets != NULL;
+}
+
+uint64_t pf_site_sample_count(void) {
+    return atomic_load_explicit(&table.sample_count, memory_order_relaxed);
+}
+
+unsigned pf_site_rate_lg_min(void) {
+    const unsigned lowest = atomic_load_explicit(&table.rate_lg_min, memory_order_relaxed);
+    const unsigned now = al_sample_rate_lg();
+
+    return lowest < now ? lowest : now;
+}
+
+/* ---- threads ---- */
+
+struct pf_thread *pf_thread_first(void) {
+    return atomic_load_explicit(&table.threads, memory_order_acquire);
+}
+
+/* An entry of a thread that has ended, with the number of a new one. */
+static struct pf_thread *reuse_thread(uint64_t uid) {
+    for (struct pf_thread *thread = pf_thread_first(); thread != NULL; thread = thread->next) {
+        bool is_live = false;
+        if (atomic_compare_exchange_strong(&thread->is_live, &is_live, true)) {
+            thread->uid = uid;
+            pf_thread_set_name(thread, "");
+            return thread;
+        }
+    }
+    return NULL;
+}
+
+struct pf_thread *pf_thread_self(void) {
+    if (AL_LIKELY(self != NULL)) {
+        return self;
+    }
+    const uint64_t uid = atomic_fetch_add(&table.thread_count, 1);
+    self = reuse_thread(uid);
+    if (self != NULL) {
+        return self;
+    }
+    struct pf_thread *const thread = pf_pool_take(sizeof(struct pf_thread));
+    if (thread == NULL) {
+        return NULL;
+    }
+    thread->uid = uid;
+    atomic_store(&thread->is_live, true);
+    thread->next = pf_thread_first();
+    while (!atomic_compare_exchange_weak_explicit(&table.threads, &thread->next, thread,
+                                                  memory_order_release, memory_order_acquire)) {
+    }
+    self = thread;
+    return thread;
+}
+
+void pf_thread_set_name(struct pf_thread *thread, const char *name) {
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    size_t len_bytes = strlen(name);
+    len_bytes = len_bytes < PF_THREAD_NAME_BYTES - 1 ? len_bytes : PF_THREAD_NAME_BYTES - 1;
+    memcpy(thread->name, name, len_bytes);
+    thread->name[len_bytes] = '\0';
+    al_lock_give(&table.lock);
+}
+
+void pf_thread_ended(void) {
+    if (self == NULL) {
+        return;
+    }
+    /* Cells of this entry stay its own while they have live samples: the entry is only used
+     * again together with its cells, so a later thread inherits the survivors' lines.
+     */
+    atomic_store(&self->is_live, false);
+    self = NULL;
+}
+
+/* ---- sites and cells ---- */
+
+static uint64_t hash_of(const uintptr_t *frames, uint32_t depth) {
+    uint64_t hash = depth;
+
+    for (uint32_t idx = 0; idx < depth; idx++) {
+        hash = (hash ^ frames[idx]) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+static struct pf_site *find_site(struct pf_site *site, uint64_t hash, const uintptr_t *frames,
+                                 uint32_t depth) {
+    for (; site != NULL; site = site->next) {
+        if (site->hash == hash && site->depth == depth &&
+            memcmp(site->frames, frames, depth * sizeof(*frames)) == 0) {
+            return site;
+        }
+    }
+    return NULL;
+}
+
+static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
+    const uint64_t hash = hash_of(frames, depth);
+    _Atomic(struct pf_site *) *const bucket = &table.buckets[hash >> (64 - BUCKET_LG)];
+    struct pf_site *head = atomic_load_explicit(bucket, memory_order_acquire);
+    struct pf_site *found = find_site(head, hash, frames, depth);
+
+    if (AL_LIKELY(found != NULL)) {
+        return found;
+    }
+    struct pf_site *const site = pf_pool_take(sizeof(struct pf_site) + depth * sizeof(*frames));
+    if (site == NULL) {
+        return NULL;
+    }
+    site->hash = hash;
+    site->depth = depth;
+    memcpy(site->frames, frames, depth * sizeof(*frames));
+    /* Readers need no lock; adding takes one so that fork can hold all sites still. */
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    head = atomic_load_explicit(bucket, memory_order_acquire);
+    found = find_site(head, hash, frames, depth);
+    if (found == NULL) {
+        site->next = head;
+        atomic_store_explicit(bucket, site, memory_order_release);
+        found = site;
+    } /* else another thread was first; ours is lost, some hundred bytes */
+    al_lock_give(&table.lock);
+    return found;
+}
+
+static bool is_idle_locked(const struct pf_cell *cell) {
+    return cell->live.sample_count == 0 && !atomic_load(&cell->thread->is_live);
+}
+
+/* The calling thread's cell of a site, by adding one if it has none. NULL: no memory. */
+static struct pf_cell *cell_of(struct pf_site *site, struct pf_thread *thread) {
+    al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+    struct pf_cell *idle = NULL;
+    struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
+    for (; cell != NULL && cell->thread != thread; cell = cell->next) {
+        idle = idle == NULL && is_idle_locked(cell) ? cell : idle;
+    }
+    if (cell == NULL && idle != NULL) {
+        pf_counts_add(&site->past, &idle->total);
+        idle->total = (struct pf_counts){0};
+        idle->thread = thread;
+        cell = idle;
+    }
+    al_lock_give(&site->lock);
+    if (cell != NULL) {
+        return cell;
+    }
+    cell = pf_pool_take(sizeof(struct pf_cell));
+    if (cell != NULL) {
+        cell->thread = thread;
+        cell->next = atomic_load_explicit(&site->cells, memory_order_acquire);
+        while (!atomic_compare_exchange_weak_explicit(&site->cells, &cell->next, cell,
+                                                      memory_order_release, memory_order_acquire)) {
+        }
+    }
+    return cell;
+}
+
+/* ---- samples ---- */
+
+void pf_counts_add(struct pf_counts *sum, const struct pf_counts *more) {
+    sum->sample_count += more->sample_count;
+    sum->objects_fixed += more->objects_fixed;
+    sum->bytes += more->bytes;
+    sum->requested_bytes += more->requested_bytes;
+    sum->raw_bytes += more->raw_bytes;
+    sum->variance += more->variance;
+}
+
+static void counts_remove(struct pf_counts *sum, const struct pf_counts *less) {
+    sum->sample_count -= less->sample_count;
+    sum->objects_fixed -= less->objects_fixed;
+    sum->bytes -= less->bytes;
+    sum->requested_bytes -= less->requested_bytes;
+    sum->raw_bytes -= less->raw_bytes;
+    /* The only sum that is not an integer: rounding may leave a trace, nothing may not. */
+    sum->variance = sum->sample_count == 0 ? 0.0 : sum->variance - less->variance;
+}
+
+/* What one sample stands for: inverse probability weights (docs/SAMPLING.md). */
+static struct pf_counts share_of(const struct al_sampled *sampled) {
+    const double size = (double)sampled->usable_bytes;
+    const double mean = (double)(UINT64_C(1) << sampled->rate_lg);
+    const double p = sampled->is_certain ? 1.0 : al_sample_one_minus_exp(size / mean);
+    const double weight = 1.0 / p;
+
+    /* A weight is at most R / 16 < 2^59, so objects_fixed needs a cap at absurd rates. */
+    const double objects_fixed = weight * (double)(1 << PF_OBJECT_LG);
+    return (struct pf_counts){
+        .sample_count = 1,
+        .objects_fixed = objects_fixed < 9e18 ? (uint64_t)(objects_fixed + 0.5) : UINT64_C(1) << 63,
+        .bytes = (uint64_t)(size * weight + 0.5),
+        .requested_bytes = (uint64_t)((double)sampled->requested_bytes * weight + 0.5),
+        .raw_bytes = sampled->usable_bytes,
+        .variance = size * size * (1.0 - p) * weight * weight,
+    };
+}
+
+static struct pf_record *take_record(void) {
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    struct pf_record *record = table.unused;
+    if (record != NULL) {
+        table.unused = record->unused_next;
+    }
+    al_lock_give(&table.lock);
+    return record != NULL ? record : pf_pool_take(sizeof(struct pf_record));
+}
+
+static void give_record(struct pf_record *record) {
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    record->unused_next = table.unused;
+    table.unused = record;
+    al_lock_give(&table.lock);
+}
+
+static void note_rate(unsigned rate_lg) {
+    uint32_t lowest = atomic_load_explicit(&table.rate_lg_min, memory_order_relaxed);
+
+    while (rate_lg < lowest &&
+           !atomic_compare_exchange_weak(&table.rate_lg_min, &lowest, rate_lg)) {
+    }
+}
+
+struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t *frames,
+                              uint32_t depth) {
+    struct pf_thread *const thread = pf_thread_self();
+    struct pf_site *const site = thread != NULL ? intern(frames, depth) : NULL;
+    struct pf_cell *const cell = site != NULL ? cell_of(site, thread) : NULL;
+    struct pf_record *const record = cell != NULL ? take_record() : NULL;
+
+    if (record == NULL) {
+        return NULL;
+    }
+    note_rate(sampled->rate_lg);
+    *record = (struct pf_record){
+        .site = site,
+        .cell = cell,
+        .share = share_of(sampled),
+        .birth_ns = al_os_time_ns(),
+        .rate_lg = (uint8_t)sampled->rate_lg,
+    };
+    al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+    record->generation = site->generation;
+    pf_counts_add(&cell->live, &record->share);
+    pf_counts_add(&cell->total, &record->share);
+    if (record->share.bytes > site->weight_bytes_max) {
+        site->weight_bytes_max = record->share.bytes;
+    }
+    al_lock_give(&site->lock);
+    atomic_fetch_add_explicit(&table.sample_count, 1, memory_order_relaxed);
+    return record;
+}
+
+void pf_site_remove(struct pf_record *record) {
+    struct pf_site *const site = record->site;
+
+    al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+    if (record->generation == site->generation) {
+        counts_remove(&record->cell->live, &record->share);
+    }
+    al_lock_give(&site->lock);
+    give_record(record);
+}
+
+void pf_site_reset(void) {
+    uint32_t bucket = 0;
+
+    atomic_store(&table.rate_lg_min, AL_SAMPLE_RATE_LG_MAX);
+    for (struct pf_site *site = (struct pf_site *)(uintptr_t)pf_site_next(NULL, &bucket);
+         site != NULL; site = (struct pf_site *)(uintptr_t)pf_site_next(site, &bucket)) {
+        al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+        site->generation++;
+        site->past = (struct pf_counts){0};
+        site->weight_bytes_max = 0;
+        for (struct pf_cell *cell = atomic_load(&site->cells); cell != NULL; cell = cell->next) {
+            cell->live = (struct pf_counts){0};
+            cell->total = (struct pf_counts){0};
+        }
+        al_lock_give(&site->lock);
+    }
+}
+
+/* ---- reading ---- */
+
+const struct pf_site *pf_site_next(const struct pf_site *site, uint32_t *bucket) {
+    if (table.buckets == NULL) {
+        return NULL;
+    }
+    if (site == NULL) {
+        *bucket = 0;
+    } else if (site->next != NULL) {
+        return site->next;
+    } else {
+        (*bucket)++;
+    }
+    for (; *bucket < BUCKET_COUNT; (*bucket)++) {
+        const struct pf_site *const head =
+            atomic_load_explicit(&table.buckets[*bucket], memory_order_acquire);
+        if (head != NULL) {
+            return head;
+        }
+    }
+    return NULL;
+}
+
+void pf_site_copy(const struct pf_site *site, const struct pf_cell *cell, struct pf_counts *live,
+                  struct pf_counts *total, struct pf_thread **thread) {
+    struct al_lock *const lock = (struct al_lock *)(uintptr_t)&site->lock;
+
+    al_lock_take(lock, AL_RANK_PROF_SITE);
+    if (cell != NULL) {
+        *live = cell->live;
+        *total = cell->total;
+        *thread = cell->thread;
+    } else {
+        *live = (struct pf_counts){0};
+        *total = site->past;
+        *thread = NULL;
+    }
+    al_lock_give(lock);
+}
+
+void pf_site_sum(const struct pf_site *site, struct pf_counts *live, struct pf_counts *total) {
+    struct pf_counts cell_live;
+    struct pf_counts cell_total;
+    struct pf_thread *thread = NULL;
+
+    pf_site_copy(site, NULL, live, total, &thread);
+    for (const struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
+         cell != NULL; cell = cell->next) {
+        pf_site_copy(site, cell, &cell_live, &cell_total, &thread);
+        pf_counts_add(live, &cell_live);
+        pf_counts_add(total, &cell_total);
+    }
+}
+
+/* ---- fork ---- */
+
+/* A site's lock may be held by another thread at the moment of the fork, in the middle of one
+ * update. All of them are taken: a fork is rare, and a site costs some nanoseconds.
+ */
+static void fork_all(bool is_child, bool is_taking) {
+    uint32_t bucket = 0;
+
+    for (struct pf_site *site = (struct pf_site *)(uintptr_t)pf_site_next(NULL, &bucket);
+         site != NULL; site = (struct pf_site *)(uintptr_t)pf_site_next(site, &bucket)) {
+        if (is_taking) {
+            al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+        } else if (is_child) {
+            al_lock_reset(&site->lock);
+        } else {
+            al_lock_give(&site->lock);
+        }
+    }
+}
+
+void pf_site_fork_prepare(void) {
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    fork_all(false, true);
+}
+
+void pf_site_fork_parent(void) {
+    fork_all(false, false);
+    al_lock_give(&table.lock);
+}
+
+void pf_site_fork_child(void) {
+    fork_all(true, false);
+    al_lock_reset(&table.lock);
+    /* The other threads are gone: their entries may be used again. */
+    for (struct pf_thread *thread = pf_thread_first(); thread != NULL; thread = thread->next) {
+        if (thread != self) {
+            atomic_store(&thread->is_live, false);
+        }
+    }
+}
