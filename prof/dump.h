@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * dump — one profile to one file, and the names of automatic ones.
+ *
+ * Owns:    the sink, the prefix and the counters of names.
+ * Threads: any; one dump at a time (rank AL_RANK_DUMP). Never from inside malloc.
+ * Fails:   an errno value; pf_dump_automatic also says it in one line. Nothing half-written
+ *          is left.
+ */
+#ifndef PF_DUMP_H
+#define PF_DUMP_H
+
+#include "alloc/base.h"
+
+/* Writes a profile to `path`; ".pb.gz" at its end asks for pprof's format. */
+int pf_dump_to(const char *path);
+
+/* To PREFIX.PID.SEQ.<letter><n>.heap; letter 'f' has no n. EFAULT: the prefix is empty.
+ * is_loud: a failure is reported on stderr.
+ */
+int pf_dump_automatic(char letter, bool is_loud);
+
+/* ENAMETOOLONG: the prefix does not fit a path. */
+int pf_dump_set_prefix(const char *prefix);
+
+void pf_dump_fork_prepare(void);
+void pf_dump_fork_parent(void);
+void pf_dump_fork_child(void);
+
+#endif

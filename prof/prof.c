@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * prof — joins the parts: started once, switched any number of times.
+ */
+#include "prof/prof.h"
+
+#include "alloc/control.h"
+#include "alloc/lock.h"
+#include "alloc/options.h"
+#include "alloc/sample.h"
+#include "prof/dump.h"
+#include "prof/format.h"
+#include "prof/leak.h"
+#include "prof/pool.h"
+#include "prof/site.h"
+#include "prof/stack.h"
+#include "prof/trigger.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static struct {
+    struct al_lock lock; /* guards switching */
+    _Atomic bool is_started;
+    _Atomic uint64_t dropped_count;
+    pid_t boot_pid; /* set once: a child made by fork alone writes no final dump of its own */
+} prof;
+
+int pf_start(void) {
+    if (atomic_load_explicit(&prof.is_started, memory_order_acquire)) {
+        pf_trigger_start(); /* a child of fork lost its writer */
+        return 0;
+    }
+    pf_stack_start(); /* opens a library: with no lock of ours held */
+    al_lock_take(&prof.lock, AL_RANK_PROF);
+    const bool has_memory = pf_site_start();
+    if (has_memory) {
+        atomic_store_explicit(&prof.is_started, true, memory_order_release);
+    }
+    al_lock_give(&prof.lock);
+    if (!has_memory) {
+        return ENOMEM;
+    }
+    pf_trigger_start();
+    return 0;
+}
+
+bool pf_is_started(void) {
+    return atomic_load_explicit(&prof.is_started, memory_order_acquire);
+}
+
+void pf_boot(void) {
+    prof.boot_pid = getpid();
+    al_lock_take(&prof.lock, AL_RANK_PROF);
+    al_sample_store(false, (unsigned)al_options.lg_prof_sample);
+    al_lock_give(&prof.lock);
+    if (!al_options.prof) {
+        return;
+    }
+    if (pf_start() != 0) {
+        al_message_write("<jemalloc>: no memory for the profiler: it is off\n");
+        return;
+    }
+    if (al_options.prof_active) {
+        (void)pf_active_set(true);
+    }
+}
+
+int pf_active_set(bool is_active) {
+    const int err = is_active ? pf_start() : 0;
+
+    if (err != 0) {
+        return err;
+    }
+    al_lock_take(&prof.lock, AL_RANK_PROF);
+    const bool is_changed = al_sample_is_active() != is_active;
+    const unsigned rate_lg = al_sample_rate_lg();
+    al_lock_give(&prof.lock);
+    if (is_changed) {
+        al_sample_set(is_active, rate_lg);
+    }
+    return 0;
+}
+
+bool pf_active_get(void) {
+    return al_sample_is_active();
+}
+
+int pf_reset(unsigned rate_lg) {
+    const int err = pf_start();
+
+    if (err != 0) {
+        return err;
+    }
+    al_sample_set(al_sample_is_active(), rate_lg);
+    pf_site_reset();
+    return 0;
+}
+
+unsigned pf_rate_lg(void) {
+    return al_sample_rate_lg();
+}
+
+int pf_dump(const char *path) {
+    const int err = pf_start();
+
+    if (err != 0) {
+        return err;
+    }
+    return path != NULL ? pf_dump_to(path) : pf_dump_automatic(PF_FORMAT_LETTER_MANUAL, false);
+}
+
+int pf_prefix_set(const char *prefix) {
+    return pf_dump_set_prefix(prefix) == 0 ? 0 : EINVAL;
+}
+
+uint64_t pf_interval_bytes(void) {
+    return pf_trigger_interval_bytes();
+}
+
+const char *pf_unwinder_name(void) {
+    return pf_is_started() ? pf_stack_unwinder() : "none";
+}
+
+int pf_thread_name_set(const char *name) {
+    if (name == NULL) {
+        return EINVAL;
+    }
+    for (const char *at = name; *at != '\0'; at++) {
+        if ((*at < ' ' || *at > '~') && *at != '\t') {
+            return EINVAL;
+        }
+    }
+    struct pf_thread *const thread = pf_thread_self();
+    if (thread == NULL) {
+        return EAGAIN;
+    }
+    pf_thread_set_name(thread, name);
+    return 0;
+}
+
+const char *pf_thread_name_get(void) {
+    const struct pf_thread *const thread = pf_thread_self();
+
+    return thread != NULL ? thread->name : "";
+}
+
+bool pf_exit(void) {
+    if (!pf_is_started() || !al_options.prof) {
+        return false;
+    }
+    al_sample_set(false, al_sample_rate_lg());
+    pf_trigger_finish();
+    if (al_options.prof_final) {
+        (void)pf_dump_automatic(PF_FORMAT_LETTER_FINAL, true);
+    }
+    const bool has_leaks = al_options.prof_leak && pf_leak_report();
+    return has_leaks && al_options.prof_leak_error && al_options.prof_final;
+}
+
+void pf_cost_read(struct pf_cost *cost) {
+    *cost = (struct pf_cost){
+        .samples = pf_site_sample_count(),
+        .dropped_samples = atomic_load(&prof.dropped_count),
+        .memory_bytes = pf_pool_bytes(),
+    };
+}
+
+/* ---- hooks ---- */
+
+void *pf_hook_sample(const struct al_sampled *sampled) {
+    uintptr_t frames[PF_STACK_DEPTH_MAX];
+    struct pf_record *record = NULL;
+
+    if (pf_is_started()) {
+        const uint32_t depth = pf_stack_take(frames, al_options.prof_bt_max);
+        record = pf_site_add(sampled, frames, depth);
+    }
+    if (record == NULL) {
+        atomic_fetch_add_explicit(&prof.dropped_count, 1, memory_order_relaxed);
+    }
+    return record;
+}
+
+void pf_hook_sample_freed(void *record) {
+    pf_site_remove(record);
+}
+
+void pf_hook_allocated(uint64_t bytes) {
+    pf_trigger_allocated(bytes);
+}
+
+void pf_hook_thread_started(void **slot) {
+    (void)slot; /* a thread's entry is made with its first sample */
+}
+
+void pf_hook_thread_ended(void **slot) {
+    (void)slot;
+    pf_thread_ended();
+}
+
+void pf_hook_fork_prepare(void) {
+    pf_dump_fork_prepare();
+    al_lock_take(&prof.lock, AL_RANK_PROF);
+    pf_site_fork_prepare();
+    pf_pool_fork_prepare();
+}
+
+void pf_hook_fork_parent(void) {
+    pf_pool_fork_parent();
+    pf_site_fork_parent();
+    al_lock_give(&prof.lock);
+    pf_dump_fork_parent();
+}
+
+void pf_hook_fork_child(void) {
+    pf_pool_fork_child();
+    pf_site_fork_child();
+    al_lock_reset(&prof.lock);
+    pf_dump_fork_child();
+    pf_trigger_fork_child();
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * trigger — dumps every 2^n bytes allocated.
+ *
+ * Owns:    the count of bytes, and the thread that writes.
+ * Threads: counting by any, inside malloc; it only wakes the writer.
+ * Fails:   a writer that cannot be started is reported once.
+ */
+#ifndef PF_TRIGGER_H
+#define PF_TRIGGER_H
+
+#include "alloc/base.h"
+
+/* Starts the writer if lg_prof_interval asks for one. Never inside malloc. */
+void pf_trigger_start(void);
+
+/* Bytes between two dumps; 0: none. */
+uint64_t pf_trigger_interval_bytes(void);
+
+/* Counts; from alloc's slow path. */
+void pf_trigger_allocated(uint64_t bytes);
+
+/* Writes what has been asked for and is not yet written; then no more is asked for. At exit. */
+void pf_trigger_finish(void);
+
+/* The child of a fork has no writer: it gets one with the next pf_trigger_start. */
+void pf_trigger_fork_child(void);
+
+#endif
