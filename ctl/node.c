@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * node — mallctl's rules, written once.
+ */
+#include "ctl/node.h"
+
+#include "alloc/lock.h"
+#include "prof/prof.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct al_lock lock;
+
+size_t ct_type_bytes(enum ct_type type) {
+    switch (type) {
+    case CT_NONE:
+        return 0;
+    case CT_BOOL:
+        return sizeof(bool);
+    case CT_U32:
+        return sizeof(uint32_t);
+    case CT_SIZE:
+    case CT_SSIZE:
+        return sizeof(size_t);
+    case CT_U64:
+        return sizeof(uint64_t);
+    case CT_TEXT:
+    case CT_POINTER:
+        break;
+    }
+    return sizeof(void *);
+}
+
+/* Whether the row allows what the arguments ask for. */
+static bool is_allowed(const struct ct_node *node, const void *old_value, const size_t *old_bytes,
+                       const void *new_value, size_t new_bytes) {
+    const bool has_old = old_value != NULL || old_bytes != NULL;
+    const bool has_new = new_value != NULL || new_bytes != 0;
+
+    if ((node->access & CT_CALL) != 0) {
+        return !has_old && !has_new;
+    }
+    if ((node->access & CT_EITHER) != 0 && has_old && has_new) {
+        return false;
+    }
+    return (!has_old || (node->access & CT_R) != 0) && (!has_new || (node->access & CT_W) != 0);
+}
+
+static int read_locked(const struct ct_node *node, const struct ct_args *args, void *old_value,
+                       size_t *old_bytes) {
+    const size_t type_bytes = ct_type_bytes(node->type);
+    union ct_value value;
+
+    memset(&value, 0, sizeof(value));
+    const int err = node->get(args, &value);
+    if (err != 0 || old_value == NULL || old_bytes == NULL) {
+        return err;
+    }
+    const size_t copied_bytes = *old_bytes < type_bytes ? *old_bytes : type_bytes;
+    memcpy(old_value, &value, copied_bytes);
+    if (*old_bytes != type_bytes) {
+        *old_bytes = copied_bytes;
+        return EINVAL;
+    }
+    return 0;
+}
+
+/* The read shows what was before the write, but the write happens even if the read's length is
+ * wrong: so jemalloc does, and programs rely on the value being set.
+ */
+static int call_locked(const struct ct_node *node, struct ct_args *args, void *old_value,
+                       size_t *old_bytes, const void *new_value) {
+    const bool is_query = (node->access & CT_QUERY) != 0;
+    union ct_value value;
+    int read_err = 0;
+
+    memset(&value, 0, sizeof(value));
+    if (new_value != NULL) {
+        memcpy(&value, new_value, is_query ? sizeof(void *) : ct_type_bytes(node->type));
+    }
+    args->query = is_query && new_value != NULL ? &value : NULL;
+    if ((node->access & CT_R) != 0) {
+        read_err = read_locked(node, args, old_value, old_bytes);
+        if (read_err != 0 && read_err != EINVAL) {
+            return read_err;
+        }
+    }
+    if (new_value != NULL && !is_query) {
+        const int write_err = node->set(args, &value);
+        return write_err != 0 ? write_err : read_err;
+    }
+    return read_err;
+}
+
+/* A write of false asks for nothing. */
+static bool is_request(const struct ct_node *node, const void *new_value) {
+    return node->type != CT_BOOL || (new_value != NULL && *(const bool *)new_value);
+}
+
+int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *old_value,
+                 size_t *old_bytes, const void *new_value, size_t new_bytes) {
+    const bool is_query = (node->access & CT_QUERY) != 0;
+    const size_t type_bytes = ct_type_bytes(node->type);
+    const size_t new_type_bytes = is_query ? sizeof(void *) : type_bytes;
+    struct ct_args own_args = *args;
+    int err = 0;
+
+    if (!is_allowed(node, old_value, old_bytes, new_value, new_bytes)) {
+        return EPERM;
+    }
+    if ((node->access & CT_CALL) == 0 && new_value != NULL && new_bytes != new_type_bytes) {
+        return EINVAL;
+    }
+    /* A write-only row without a value: only prof.dump and the like know what that means. */
+    if ((node->access & CT_STRICT) != 0 &&
+        (old_value == NULL || old_bytes == NULL || *old_bytes != type_bytes)) {
+        if (old_bytes != NULL) {
+            *old_bytes = 0;
+        }
+        return EINVAL;
+    }
+    if ((node->access & CT_STARTS_PROF) != 0 && is_request(node, new_value)) {
+        /* Opens a library: not under a lock that a constructor of it may want. */
+        const int start_err = pf_start();
+        if (start_err != 0) {
+            return start_err;
+        }
+    }
+    al_lock_take(&lock, AL_RANK_CTL);
+    if ((node->access & CT_CALL) != 0) {
+        err = node->set(&own_args, NULL);
+    } else if ((node->access & CT_R) == 0 && new_value == NULL) {
+        err = node->set(&own_args, NULL);
+    } else {
+        err = call_locked(node, &own_args, old_value, old_bytes, new_value);
+    }
+    al_lock_give(&lock);
+    return err;
+}
+
+void ct_fork_prepare(void) {
+    al_lock_take(&lock, AL_RANK_CTL);
+}
+
+void ct_fork_parent(void) {
+    al_lock_give(&lock);
+}
+
+void ct_fork_child(void) {
+    al_lock_reset(&lock);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * nodes — what the table's rows need from one another: options as rows, indexes, the snapshot.
+ *
+ * Threads: ct_stats_snapshot and ct_epoch_advance are called with the ctl lock held.
+ */
+#ifndef CT_NODES_H
+#define CT_NODES_H
+
+#include "alloc/options.h"
+#include "alloc/stats.h"
+#include "ctl/node.h"
+
+/* jemalloc's special arena indexes. */
+enum { CT_ARENAS_ALL = 4096, CT_ARENAS_DESTROYED = 4097 };
+
+/* The row opt.<key>. */
+struct ct_node ct_option_node(const struct al_option_row *option);
+
+/* Whether an index may stand in a name that begins with `root`: the rest is up to the row. */
+bool ct_index_is_valid(const char *root, size_t index);
+
+/* The numbers stats.* shows: of the last epoch. */
+const struct al_stats *ct_stats_snapshot(void);
+uint64_t ct_epoch_advance(void);
+
+/* "5.3.0-0-g…": the jemalloc whose interface this is. */
+extern const char ct_version[];
+
+#endif
