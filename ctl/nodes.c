@@ -355,10 +355,10 @@ static int option_get(const struct ct_args *args, union ct_value *out) {
 
 struct ct_node ct_option_node(const struct al_option_row *option) {
     static const enum ct_type types[] = {
-        [AL_OPTION_TYPE_BOOL] = CT_BOOL,   [AL_OPTION_TYPE_U32] = CT_U32,
-        [AL_OPTION_TYPE_SIZE] = CT_SIZE,   [AL_OPTION_TYPE_SSIZE] = CT_SSIZE,
-        [AL_OPTION_TYPE_U64] = CT_U64,     [AL_OPTION_TYPE_I64] = CT_U64,
-        [AL_OPTION_TYPE_WORD] = CT_TEXT,   [AL_OPTION_TYPE_TEXT] = CT_TEXT,
+        [AL_OPTION_TYPE_BOOL] = CT_BOOL, [AL_OPTION_TYPE_U32] = CT_U32,
+        [AL_OPTION_TYPE_SIZE] = CT_SIZE, [AL_OPTION_TYPE_SSIZE] = CT_SSIZE,
+        [AL_OPTION_TYPE_U64] = CT_U64,   [AL_OPTION_TYPE_I64] = CT_U64,
+        [AL_OPTION_TYPE_WORD] = CT_TEXT, [AL_OPTION_TYPE_TEXT] = CT_TEXT,
     };
 
     return (struct ct_node){

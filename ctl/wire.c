@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * wire — the composition root: joins alloc to prof, starts the profiler when the C library is
+ * up, and says the last words at exit.
+ */
+#include "alloc/control.h"
+#include "alloc/hooks.h"
+#include "alloc/options.h"
+#include "ctl/include/tally.h"
+#include "ctl/mallctl.h"
+#include "ctl/node.h"
+#include "prof/prof.h"
+
+#include <unistd.h>
+
+/* The control lock is the outermost of all. */
+static void fork_prepare(void) {
+    ct_fork_prepare();
+    pf_hook_fork_prepare();
+}
+
+static void fork_parent(void) {
+    pf_hook_fork_parent();
+    ct_fork_parent();
+}
+
+static void fork_child(void) {
+    pf_hook_fork_child();
+    ct_fork_child();
+}
+
+const struct al_hooks al_hooks = {
+    .sample = pf_hook_sample,
+    .sample_freed = pf_hook_sample_freed,
+    .allocated = pf_hook_allocated,
+    .thread_started = pf_hook_thread_started,
+    .thread_ended = pf_hook_thread_ended,
+    .fork_prepare = fork_prepare,
+    .fork_parent = fork_parent,
+    .fork_child = fork_child,
+};
+
+const char *tally_version(void) {
+    return TALLY_VERSION;
+}
+
+/* After alloc's own constructor in every order: both begin with al_init. */
+__attribute__((constructor)) static void start(void) {
+    al_init();
+    pf_boot();
+}
+
+/* After the program's atexit handlers: what they free is freed. */
+__attribute__((destructor)) static void finish(void) {
+    const bool has_leaks = pf_exit();
+
+    if (al_options.stats_print) {
+        malloc_stats_print(NULL, NULL, al_options.stats_print_opts);
+    }
+    if (has_leaks) {
+        al_message_write("<jemalloc>: prof_leak_error: leaks remain, exit status 1\n");
+        _exit(1);
+    }
+}
