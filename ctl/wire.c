@@ -6,7 +6,6 @@
 #include "alloc/control.h"
 #include "alloc/hooks.h"
 #include "alloc/options.h"
-#include "ctl/include/tally.h"
 #include "ctl/mallctl.h"
 #include "ctl/node.h"
 #include "prof/prof.h"
@@ -39,10 +38,6 @@ const struct al_hooks al_hooks = {
     .fork_parent = fork_parent,
     .fork_child = fork_child,
 };
-
-const char *tally_version(void) {
-    return TALLY_VERSION;
-}
 
 /* After alloc's own constructor in every order: both begin with al_init. */
 __attribute__((constructor)) static void start(void) {
