@@ -63,12 +63,12 @@ need() {
 # TALLY_BAZEL_STARTUP start-up options of your own (an --output_base, for instance).
 find_bazel() {
     local home=${HOME:-}
-    local -a own=()
+    local -a startup=()
 
     if [[ -n ${TALLY_BAZEL_STARTUP:-} ]]; then
-        read -r -a own <<<"$TALLY_BAZEL_STARTUP"
+        read -r -a startup <<<"$TALLY_BAZEL_STARTUP"
     fi
-    bazel=("${TALLY_BAZEL:-bazel}" "${own[@]}")
+    bazel=("${TALLY_BAZEL:-bazel}" "${startup[@]}")
     # Bazel keeps its results below HOME and stops when it cannot write there.
     if [[ -z $home || ! -d $home || ! -w $home ]]; then
         home=${TMPDIR:-/tmp}/tally-home-$(id -u)
