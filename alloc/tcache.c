@@ -8,6 +8,7 @@
 #include "alloc/hooks.h"
 #include "alloc/lock.h"
 #include "alloc/sample.h"
+#include "alloc/tcache_list.h"
 
 enum {
     /* Cap of a freed list: 64 KiB, two blocks at least. 64 KiB to 1 MiB made no difference to
@@ -26,9 +27,6 @@ enum {
     TRIM_CLASS_COUNT = 13,
     /* A bin without a slow visit for this many ticks is quiet. */
     QUIET_TICKS = 512,
-    /* Open batches of remote frees go home at this size. */
-    REMOTE_COUNT_MAX = 32,
-    REMOTE_BYTES_MAX = 4096,
     /* Bytes between two looks at decay and at the profiler's byte triggers. */
     EVENT_BYTES = 64 * 1024,
 };
@@ -52,29 +50,6 @@ static uint32_t flim_start(unsigned class_idx) {
     const uint32_t count = (uint32_t)(FLIM_START_BYTES / al_class_bytes(class_idx));
 
     return count > 1 ? count : 1;
-}
-
-static void *next_of(const void *block) {
-    return *(void *const *)block;
-}
-
-static void add_relaxed(_Atomic uint64_t *counter, uint64_t more) {
-    /* One writer: a plain addition that readers may see before or after, never torn. */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
-                          memory_order_relaxed);
-}
-
-static uint32_t list_length(const void *block) {
-    uint32_t count = 0;
-
-    for (; block != NULL; block = next_of(block)) {
-        count++;
-    }
-    return count;
-}
-
-static uint32_t freed_count(const struct al_tcache_bin *bin) {
-    return bin->flim - bin->room;
 }
 
 /* ---- sampling countdowns ---- */
@@ -103,7 +78,7 @@ static void install(struct al_tcache *cache, unsigned class_idx, struct al_list 
         void *block = list.head;
         for (uint32_t idx = 0; idx < before_count; idx++) {
             last = block;
-            block = next_of(block);
+            block = al_list_next(block);
         }
         if (last != NULL) {
             *(void **)last = NULL;
@@ -114,7 +89,7 @@ static void install(struct al_tcache *cache, unsigned class_idx, struct al_list 
         cold->is_pending = true;
         bin->alloc_count = before_count;
     }
-    add_relaxed(&cold->malloc_count, bin->alloc_count);
+    al_counter_add(&cold->malloc_count, bin->alloc_count);
     al_tcache_visit(cache, bin->alloc_count * al_class_bytes(class_idx));
 }
 
@@ -122,13 +97,13 @@ static void install(struct al_tcache *cache, unsigned class_idx, struct al_list 
 static struct al_list uninstall(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
-    struct al_list list = {bin->alloc, list_length(bin->alloc), false};
+    struct al_list list = {bin->alloc, al_list_length(bin->alloc), false};
 
-    add_relaxed(&cold->malloc_count, 0 - (uint64_t)list.count);
+    al_counter_add(&cold->malloc_count, 0 - (uint64_t)list.count);
     cold->countdown = cold->is_pending ? list.count + UINT64_C(1) : cold->countdown + list.count;
     if (cold->is_pending) {
         void *last = NULL;
-        for (void *block = list.head; block != NULL; block = next_of(block)) {
+        for (void *block = list.head; block != NULL; block = al_list_next(block)) {
             last = block;
         }
         if (last != NULL) {
@@ -223,38 +198,67 @@ void al_tcache_sample_freed(struct al_tcache *cache, void *record) {
     }
 }
 
-/* The allocation the countdown ended on; NULL: no memory for it in a sampled slab. */
-static void *sampled_malloc(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes) {
-    const size_t usable_bytes = al_class_bytes(class_idx);
-    void *const block = al_bin_sampled_take(&cache->arena->sampled[class_idx], class_idx);
-
-    if (block == NULL) {
+/* A block of a sampled slab; NULL: no memory for one, or a hook is running. Marked as allocated
+ * before its record is made: what makes it may fork or be interrupted.
+ */
+static void *sampled_take(struct al_tcache *cache, unsigned class_idx) {
+    if (cache->reentry != 0) {
         return NULL;
     }
-    const uint32_t slab_idx = al_map_entry_extent(al_map_entry(block));
-    /* Marked as allocated before the hook runs: it may fork or be interrupted. */
-    al_bin_sampled_set(block, slab_idx, &dropped_record);
-    al_bin_sampled_set(block, slab_idx,
-                       al_tcache_sample(cache, block, requested_bytes, usable_bytes));
-    add_relaxed(&cache->cold[class_idx].malloc_count, 1);
-    cache->exact_allocated_bytes += usable_bytes;
-    al_tcache_visit(cache, usable_bytes);
+    void *const block = al_bin_sampled_take(&cache->arena->sampled[class_idx], class_idx);
+    if (block != NULL) {
+        al_bin_sampled_set(block, al_map_entry_extent(al_map_entry(block)), &dropped_record);
+    }
     return block;
 }
 
-/* Ends a countdown: a new one is drawn, and the rest of the list goes on. */
+static void sampled_record(struct al_tcache *cache, unsigned class_idx, void *block,
+                           size_t requested_bytes) {
+    const size_t usable_bytes = al_class_bytes(class_idx);
+
+    al_bin_sampled_set(block, al_map_entry_extent(al_map_entry(block)),
+                       al_tcache_sample(cache, block, requested_bytes, usable_bytes));
+    al_tcache_visit(cache, usable_bytes);
+}
+
+/* One block of `rest`, or of the bin when that is empty. */
+static void *take_unsampled(struct al_tcache *cache, unsigned class_idx, struct al_list *rest) {
+    void *const block = rest->head;
+
+    if (block == NULL) {
+        cache->cold[class_idx].is_zeroed = false;
+        return al_bin_take_one(&cache->arena->bins[class_idx], class_idx);
+    }
+    rest->head = al_list_next(block);
+    rest->count--;
+    return block;
+}
+
+/* Serves the allocation a countdown ended on, draws a new one, and lets the rest of the list go
+ * on. What a hook allocates, or finds no sampled slab, is served unsampled here and now: handed
+ * back to the list it would end the next countdown too, for ever where each ends at once.
+ */
 static void *pending_malloc(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes) {
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
-    const struct al_list rest = {cold->rest, cold->rest_count, cold->is_zeroed};
+    struct al_list rest = {cold->rest, cold->rest_count, cold->is_zeroed};
 
     cold->is_pending = false;
     cold->rest = NULL;
     cold->rest_count = 0;
     cold->countdown = draw(cache, class_idx);
+    void *const sampled = sampled_take(cache, class_idx);
+    void *const block = sampled != NULL ? sampled : take_unsampled(cache, class_idx, &rest);
     if (rest.count != 0) {
         install(cache, class_idx, rest);
     }
-    return cache->reentry == 0 ? sampled_malloc(cache, class_idx, requested_bytes) : NULL;
+    if (block != NULL) {
+        al_counter_add(&cold->malloc_count, 1);
+        cache->exact_allocated_bytes += al_class_bytes(class_idx);
+    }
+    if (sampled != NULL) {
+        sampled_record(cache, class_idx, sampled, requested_bytes);
+    }
+    return block;
 }
 
 /* ---- the slow path of malloc ---- */
@@ -266,9 +270,9 @@ static void reset_freed(struct al_tcache_bin *bin) {
 
 static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
-    const struct al_list list = {bin->freed, freed_count(bin), false};
+    const struct al_list list = {bin->freed, al_tcache_freed_count(bin), false};
 
-    add_relaxed(&cache->cold[class_idx].free_count, list.count);
+    al_counter_add(&cache->cold[class_idx].free_count, list.count);
     reset_freed(bin);
     return list;
 }
@@ -298,10 +302,10 @@ static bool refill(struct al_tcache *cache, unsigned class_idx) {
 
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
-    if (freed_count(bin) < (bin->flim + 1) / 2) {
+    if (al_tcache_freed_count(bin) < (bin->flim + 1) / 2) {
         list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, bin->flim);
     }
-    if (list.count == 0 && freed_count(bin) != 0) {
+    if (list.count == 0 && al_tcache_freed_count(bin) != 0) {
         list = take_freed(cache, class_idx);
         /* The class is busy: let the lists that go round grow, until a visit is cheap. */
         (void)grow_freed(cache, class_idx, fill_cap(class_idx));
@@ -313,40 +317,47 @@ static bool refill(struct al_tcache *cache, unsigned class_idx) {
     return true;
 }
 
+/* A block of the cache behind the slow path, or of the bin where there is no cache. */
+static void *hidden_take(struct al_tcache *cache, unsigned class_idx) {
+    struct al_tcache_cold *const cold = &cache->cold[class_idx];
+    struct al_bin *const bin = &cache->arena->bins[class_idx];
+
+    if ((cache->mode & AL_TCACHE_OFF) != 0) {
+        return al_bin_take_one(bin, class_idx);
+    }
+    if (cold->hidden == NULL) {
+        const struct al_list list = al_bin_fill(bin, class_idx, flim_start(class_idx));
+        cold->hidden = list.head;
+        cold->hidden_count = list.count;
+    }
+    void *const block = cold->hidden;
+    if (block != NULL) {
+        cold->hidden = al_list_next(block);
+        cold->hidden_count--;
+    }
+    return block;
+}
+
 /* In a mode other than 0 each allocation comes here, and the countdown counts it. */
 static void *mode_malloc(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes) {
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
     const size_t size_bytes = al_class_bytes(class_idx);
-    void *block = NULL;
+    void *sampled = NULL;
 
+    cold->is_zeroed = false;
     if (--cold->countdown == 0) {
         cold->countdown = draw(cache, class_idx);
-        if (cache->reentry == 0) {
-            block = sampled_malloc(cache, class_idx, requested_bytes);
-        }
-        if (block != NULL) {
-            return block;
-        }
+        sampled = sampled_take(cache, class_idx);
     }
-    if ((cache->mode & AL_TCACHE_OFF) != 0) {
-        block = al_bin_take_one(&cache->arena->bins[class_idx], class_idx);
+    void *const block = sampled != NULL ? sampled : hidden_take(cache, class_idx);
+    if (block == NULL) {
+        return NULL;
+    }
+    al_counter_add(&cold->malloc_count, 1);
+    cache->exact_allocated_bytes += size_bytes;
+    if (sampled != NULL) {
+        sampled_record(cache, class_idx, sampled, requested_bytes);
     } else {
-        if (cold->hidden == NULL) {
-            const struct al_list list =
-                al_bin_fill(&cache->arena->bins[class_idx], class_idx, flim_start(class_idx));
-            cold->hidden = list.head;
-            cold->hidden_count = list.count;
-        }
-        block = cold->hidden;
-        if (block != NULL) {
-            cold->hidden = next_of(block);
-            cold->hidden_count--;
-        }
-    }
-    if (block != NULL) {
-        cold->is_zeroed = false;
-        add_relaxed(&cold->malloc_count, 1);
-        cache->exact_allocated_bytes += size_bytes;
         al_tcache_visit(cache, size_bytes);
     }
     return block;
@@ -362,18 +373,19 @@ void *al_tcache_malloc_slow(struct al_tcache *cache, unsigned class_idx, size_t 
     if (AL_UNLIKELY(cache->mode != 0)) {
         return mode_malloc(cache, class_idx, requested_bytes);
     }
-    while (bin->alloc == NULL) { /* each turn ends a countdown or fills the list */
+    /* A filled list is empty when its first block is to be sampled, or when a hook that ran
+     * meanwhile used it up.
+     */
+    while (bin->alloc == NULL) {
         if (cold->is_pending) {
-            void *const block = pending_malloc(cache, class_idx, requested_bytes);
-            if (block != NULL) {
-                return block;
-            }
-        } else if (!refill(cache, class_idx)) {
+            return pending_malloc(cache, class_idx, requested_bytes);
+        }
+        if (!refill(cache, class_idx)) {
             return NULL;
         }
     }
     void *const block = bin->alloc;
-    bin->alloc = next_of(block);
+    bin->alloc = al_list_next(block);
     return block;
 }
 
@@ -385,7 +397,7 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     void *const block = bin->freed;
 
     reset_freed(bin);
-    add_relaxed(&cold->free_count, 1);
+    al_counter_add(&cold->free_count, 1);
     cache->exact_freed_bytes += al_class_bytes(class_idx);
     if ((cache->mode & AL_TCACHE_OFF) != 0) {
         al_bin_flush(&cache->arena->bins[class_idx], (struct al_list){block, 1, false});
@@ -424,41 +436,6 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
     }
 }
 
-/* ---- frees of other arenas' blocks ---- */
-
-static void send_home(struct al_tcache_remote *batch) {
-    if (batch->slab_idx != 0) {
-        const struct al_extent *const slab = al_extent_at(batch->slab_idx);
-        struct al_arena *const arena = al_arena_at(al_extent_arena(slab));
-        al_bin_push_remote(&arena->bins[slab->class_idx], batch->slab_idx, batch->head, batch->tail,
-                           batch->count);
-        batch->slab_idx = 0;
-    }
-}
-
-void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_idx) {
-    const struct al_extent *const slab = al_extent_at(slab_idx);
-    const size_t size_bytes = al_class_bytes(slab->class_idx);
-    struct al_tcache_remote *const batch = &cache->remote[slab_idx % AL_TCACHE_REMOTE_COUNT];
-
-    al_bin_check_block(slab, block);
-    if (batch->slab_idx != slab_idx) {
-        send_home(batch);
-        *batch = (struct al_tcache_remote){.slab_idx = slab_idx, .tail = block};
-    } else if (batch->head == block) {
-        al_die_ptr("freed twice", block);
-    }
-    *(void **)block = batch->head;
-    batch->head = block;
-    batch->count++;
-    add_relaxed(&cache->cold[slab->class_idx].free_count, 1);
-    cache->exact_freed_bytes += size_bytes;
-    if (batch->count >= REMOTE_COUNT_MAX || batch->count * size_bytes >= REMOTE_BYTES_MAX) {
-        send_home(batch);
-        al_tcache_visit(cache, 0);
-    }
-}
-
 /* ---- flushing and trimming ---- */
 
 static void flush_class(struct al_tcache *cache, unsigned class_idx) {
@@ -483,7 +460,7 @@ void al_tcache_flush(struct al_tcache *cache) {
         flush_class(cache, class_idx);
     }
     for (size_t idx = 0; idx < AL_TCACHE_REMOTE_COUNT; idx++) {
-        send_home(&cache->remote[idx]);
+        al_tcache_send_home(&cache->remote[idx]);
     }
 }
 
@@ -504,7 +481,7 @@ static void trim(struct al_tcache *cache) {
         bin->flim = start;
         bin->room = start;
     }
-    send_home(&cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
+    al_tcache_send_home(&cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
 }
 
 static void event(struct al_tcache *cache) {
@@ -562,46 +539,4 @@ void al_tcache_set_mode(struct al_tcache *cache, uint32_t mode) {
     cache->exact_freed_bytes = al_tcache_freed_bytes(cache, true);
     cache->mode = mode;
     set_room(cache);
-}
-
-uint64_t al_tcache_allocated_bytes(const struct al_tcache *cache, bool is_own) {
-    uint64_t sum = atomic_load_explicit(&cache->large_malloc_bytes, memory_order_relaxed);
-
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        uint64_t count =
-            atomic_load_explicit(&cache->cold[class_idx].malloc_count, memory_order_relaxed);
-        if (is_own) {
-            count -= list_length(cache->bins[class_idx].alloc);
-        }
-        sum += count * al_class_bytes(class_idx);
-    }
-    return sum;
-}
-
-uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own) {
-    uint64_t sum = atomic_load_explicit(&cache->large_free_bytes, memory_order_relaxed);
-
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        uint64_t count =
-            atomic_load_explicit(&cache->cold[class_idx].free_count, memory_order_relaxed);
-        if (is_own) {
-            count += freed_count(&cache->bins[class_idx]);
-        }
-        sum += count * al_class_bytes(class_idx);
-    }
-    return sum;
-}
-
-void al_tcache_check(const struct al_tcache *cache) {
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        const struct al_tcache_bin *const bin = &cache->bins[class_idx];
-        const struct al_tcache_cold *const cold = &cache->cold[class_idx];
-        AL_CHECK(list_length(bin->freed) == freed_count(bin), "internal: tcache I1: freed list");
-        AL_CHECK(list_length(cold->rest) == cold->rest_count &&
-                     (cold->is_pending || cold->rest == NULL) &&
-                     (!cold->is_pending || list_length(bin->alloc) < cold->countdown),
-                 "internal: tcache I2: rest list");
-        AL_CHECK(cache->mode == 0 || (bin->alloc == NULL && bin->room == 1),
-                 "internal: tcache I3: mode");
-    }
 }

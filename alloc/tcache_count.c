@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcache_count — how many bytes a thread has allocated and freed, read off its lists; and the
+ * walk that checks them.
+ */
+#include "alloc/class.h"
+#include "alloc/tcache_list.h"
+
+uint64_t al_tcache_allocated_bytes(const struct al_tcache *cache, bool is_own) {
+    uint64_t sum = atomic_load_explicit(&cache->large_malloc_bytes, memory_order_relaxed);
+
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        uint64_t count =
+            atomic_load_explicit(&cache->cold[class_idx].malloc_count, memory_order_relaxed);
+        if (is_own) {
+            count -= al_list_length(cache->bins[class_idx].alloc);
+        }
+        sum += count * al_class_bytes(class_idx);
+    }
+    return sum;
+}
+
+uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own) {
+    uint64_t sum = atomic_load_explicit(&cache->large_free_bytes, memory_order_relaxed);
+
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        uint64_t count =
+            atomic_load_explicit(&cache->cold[class_idx].free_count, memory_order_relaxed);
+        if (is_own) {
+            count += al_tcache_freed_count(&cache->bins[class_idx]);
+        }
+        sum += count * al_class_bytes(class_idx);
+    }
+    return sum;
+}
+
+void al_tcache_check(const struct al_tcache *cache) {
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        const struct al_tcache_bin *const bin = &cache->bins[class_idx];
+        const struct al_tcache_cold *const cold = &cache->cold[class_idx];
+        AL_CHECK(al_list_length(bin->freed) == al_tcache_freed_count(bin),
+                 "internal: tcache I1: freed list");
+        AL_CHECK(al_list_length(cold->rest) == cold->rest_count &&
+                     (cold->is_pending || cold->rest == NULL) &&
+                     (!cold->is_pending || al_list_length(bin->alloc) < cold->countdown),
+                 "internal: tcache I2: rest list");
+        AL_CHECK(cache->mode == 0 || (bin->alloc == NULL && bin->room == 1),
+                 "internal: tcache I3: mode");
+    }
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcache_list — what the files of the thread cache share: its lists and counters, one step.
+ *
+ * Threads: the cache's own thread, but for the counters' readers.
+ */
+#ifndef AL_TCACHE_LIST_H
+#define AL_TCACHE_LIST_H
+
+#include "alloc/tcache.h"
+
+AL_INLINE void *al_list_next(const void *block) {
+    return *(void *const *)block;
+}
+
+AL_INLINE void al_counter_add(_Atomic uint64_t *counter, uint64_t more) {
+    /* One writer: a plain addition that readers may see before or after, never torn. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+AL_INLINE uint32_t al_list_length(const void *block) {
+    uint32_t count = 0;
+
+    for (; block != NULL; block = al_list_next(block)) {
+        count++;
+    }
+    return count;
+}
+
+AL_INLINE uint32_t al_tcache_freed_count(const struct al_tcache_bin *bin) {
+    return bin->flim - bin->room;
+}
+
+/* Sends an open batch of remote frees to its slab; an empty one goes nowhere. */
+void al_tcache_send_home(struct al_tcache_remote *batch);
+
+#endif

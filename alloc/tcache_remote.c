@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcache_remote — frees of other arenas' blocks: gathered by slab, sent home by one
+ * compare-and-swap a batch.
+ */
+#include "alloc/bin.h"
+#include "alloc/class.h"
+#include "alloc/tcache_list.h"
+
+enum {
+    /* An open batch goes home at this size. */
+    REMOTE_COUNT_MAX = 32,
+    REMOTE_BYTES_MAX = 4096,
+};
+
+void al_tcache_send_home(struct al_tcache_remote *batch) {
+    if (batch->slab_idx != 0) {
+        const struct al_extent *const slab = al_extent_at(batch->slab_idx);
+        struct al_arena *const arena = al_arena_at(al_extent_arena(slab));
+        al_bin_push_remote(&arena->bins[slab->class_idx], batch->slab_idx, batch->head, batch->tail,
+                           batch->count);
+        batch->slab_idx = 0;
+    }
+}
+
+void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_idx) {
+    const struct al_extent *const slab = al_extent_at(slab_idx);
+    const size_t size_bytes = al_class_bytes(slab->class_idx);
+    struct al_tcache_remote *const batch = &cache->remote[slab_idx % AL_TCACHE_REMOTE_COUNT];
+
+    al_bin_check_block(slab, block);
+    if (batch->slab_idx != slab_idx) {
+        al_tcache_send_home(batch);
+        *batch = (struct al_tcache_remote){.slab_idx = slab_idx, .tail = block};
+    } else if (batch->head == block) {
+        al_die_ptr("freed twice", block);
+    }
+    *(void **)block = batch->head;
+    batch->head = block;
+    batch->count++;
+    al_counter_add(&cache->cold[slab->class_idx].free_count, 1);
+    cache->exact_freed_bytes += size_bytes;
+    if (batch->count >= REMOTE_COUNT_MAX || batch->count * size_bytes >= REMOTE_BYTES_MAX) {
+        al_tcache_send_home(batch);
+        al_tcache_visit(cache, 0);
+    }
+}
