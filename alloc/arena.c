@@ -39,6 +39,7 @@ void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms) {
     table.auto_count = auto_count;
     atomic_store(&table.decay_ms, dirty_decay_ms);
     arena_init(&first_arena, 0, true);
+    al_meta_account(sizeof(first_arena));
     atomic_store(&al_arenas[0], &first_arena);
     atomic_store(&table.count, 1);
 }

@@ -247,18 +247,17 @@ static const char *set_number(const struct al_option_row *row, struct span value
 }
 
 static const char *set_word(const struct al_option_row *row, struct span value) {
-    const char *word = row->words;
+    uint32_t idx = 0;
 
-    for (uint32_t idx = 0; word != NULL; idx++) {
-        const char *const bar = strchr(word, '|');
-        const size_t word_bytes = bar != NULL ? (size_t)(bar - word) : strlen(word);
+    for (const char *word = row->words; *word != '\0'; word += strlen(word) + 1) {
+        const size_t word_bytes = strlen(word);
         const bool is_match =
             row->is_prefix ? value.len_bytes <= word_bytes : value.len_bytes == word_bytes;
         if (is_match && memcmp(word, value.at, value.len_bytes) == 0) {
             *(uint32_t *)field_of(row) = idx;
             return NULL;
         }
-        word = bar != NULL ? bar + 1 : NULL;
+        idx++;
     }
     return "Invalid conf value";
 }
@@ -489,18 +488,11 @@ void al_options_read(void) {
     }
 }
 
-const char *al_option_word(const struct al_option_row *row, uint32_t idx, char *buf,
-                           size_t buf_bytes) {
+const char *al_option_word(const struct al_option_row *row, uint32_t idx) {
     const char *word = row->words;
-    struct al_text text;
 
-    for (; idx > 0 && word != NULL; idx--) {
-        word = strchr(word, '|');
-        word = word != NULL ? word + 1 : NULL;
+    for (; idx > 0 && *word != '\0'; idx--) {
+        word += strlen(word) + 1;
     }
-    al_text_init(&text, buf, buf_bytes);
-    if (word != NULL) {
-        al_text_bytes(&text, word, strcspn(word, "|"));
-    }
-    return buf;
+    return word;
 }

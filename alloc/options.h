@@ -72,7 +72,7 @@ struct al_option_row {
     int64_t max_signed;
     uint64_t min_unsigned;
     uint64_t max_unsigned;
-    const char *words; /* of words: "a|b|c" */
+    const char *words; /* of words: "a\0b\0c\0" */
     const char *help;
 };
 
@@ -88,9 +88,8 @@ void al_options_read(void);
 bool al_options_parse(const char *source, const char *conf);
 void al_options_reset(void);
 
-/* The word of a word option's value. */
-const char *al_option_word(const struct al_option_row *row, uint32_t idx, char *buf,
-                           size_t buf_bytes);
+/* The word of a word option's value: a constant. */
+const char *al_option_word(const struct al_option_row *row, uint32_t idx);
 
 /* Public variables of jemalloc's interface; both NULL unless the program defines them. */
 AL_EXPORT extern const char *malloc_conf;

@@ -70,7 +70,11 @@ void al_stats_read(struct al_stats *stats) {
     if (stats->allocated_bytes > stats->active_bytes) {
         stats->allocated_bytes = stats->active_bytes; /* torn by frees between the two reads */
     }
-    stats->metadata_bytes = al_meta_bytes();
+    /* The map's entries, 8 bytes a granule, are books as well. */
+    stats->metadata_bytes =
+        al_meta_bytes() +
+        ((stats->active_bytes + stats->retained_bytes + dirty_bytes) >> AL_GRANULE_LG) *
+            sizeof(uint64_t);
     stats->resident_bytes = stats->active_bytes + dirty_bytes + stats->metadata_bytes;
     stats->mapped_bytes = stats->resident_bytes;
     stats->zero_realloc_count = al_request_zero_realloc_count();

@@ -194,9 +194,11 @@ static struct al_tcache *make_cache(struct al_arena *arena) {
         threads.pool = cache->next;
     }
     al_lock_give(&threads.lock);
-    if (cache == NULL) {
-        cache = atomic_exchange(&is_first_taken, true) ? al_meta_alloc(sizeof(struct al_tcache))
-                                                       : &first_cache;
+    if (cache == NULL && !atomic_exchange(&is_first_taken, true)) {
+        cache = &first_cache;
+        al_meta_account(sizeof(first_cache));
+    } else if (cache == NULL) {
+        cache = al_meta_alloc(sizeof(struct al_tcache));
     }
     if (cache == NULL) {
         return NULL;

@@ -320,12 +320,9 @@ const size_t ct_node_count = AL_ARRAY_COUNT(ct_nodes);
 
 /* ---- opt.* ---- */
 
-enum { WORD_BYTES = 32 };
-
 static int option_get(const struct ct_args *args, union ct_value *out) {
     const struct al_option_row *const row = args->option;
     const void *const field = (const char *)&al_options + row->offset_bytes;
-    static char words[WORD_BYTES]; /* guarded by the ctl lock */
 
     switch (row->type) {
     case AL_OPTION_TYPE_BOOL:
@@ -335,7 +332,7 @@ static int option_get(const struct ct_args *args, union ct_value *out) {
         out->u32 = *(const uint32_t *)field;
         break;
     case AL_OPTION_TYPE_WORD:
-        out->text = al_option_word(row, *(const uint32_t *)field, words, sizeof(words));
+        out->text = al_option_word(row, *(const uint32_t *)field);
         break;
     case AL_OPTION_TYPE_TEXT:
         out->text = *(const char *const *)field;

@@ -131,7 +131,6 @@ static void put_str(struct printer *printer, const char *key, const char *value)
 
 static void put_option(struct printer *printer, const struct al_option_row *row) {
     const void *const field = (const char *)&al_options + row->offset_bytes;
-    char word[64];
 
     switch (row->type) {
     case AL_OPTION_TYPE_BOOL:
@@ -141,8 +140,7 @@ static void put_option(struct printer *printer, const struct al_option_row *row)
         put_u64(printer, row->key, *(const uint32_t *)field);
         break;
     case AL_OPTION_TYPE_WORD:
-        put_str(printer, row->key,
-                al_option_word(row, *(const uint32_t *)field, word, sizeof(word)));
+        put_str(printer, row->key, al_option_word(row, *(const uint32_t *)field));
         break;
     case AL_OPTION_TYPE_TEXT:
         put_str(printer, row->key, *(const char *const *)field);
