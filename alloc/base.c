@@ -19,24 +19,26 @@ enum { LINE_BYTES_MAX = 512 };
 
 void (*malloc_message)(void *opaque, const char *text);
 
+/* To standard error, whole or as far as it takes it. */
+static void write_all(const char *text, size_t left_bytes) {
+    while (left_bytes > 0) { /* each turn writes at least a byte, was interrupted, or ends */
+        const ssize_t done_bytes = write(STDERR_FILENO, text, left_bytes);
+        if (done_bytes > 0) {
+            text += done_bytes;
+            left_bytes -= (size_t)done_bytes;
+        } else if (done_bytes == 0 || errno != EINTR) {
+            return;
+        }
+    }
+}
+
 void al_message_write(const char *text) {
     const int saved_errno = errno;
 
     if (malloc_message != NULL) {
         malloc_message(NULL, text);
     } else {
-        size_t left_bytes = strlen(text);
-        while (left_bytes > 0) { /* each turn writes at least a byte or ends */
-            const ssize_t done_bytes = write(STDERR_FILENO, text, left_bytes);
-            if (done_bytes <= 0) {
-                if (done_bytes < 0 && errno == EINTR) {
-                    continue;
-                }
-                break;
-            }
-            text += done_bytes;
-            left_bytes -= (size_t)done_bytes;
-        }
+        write_all(text, strlen(text));
     }
     errno = saved_errno;
 }

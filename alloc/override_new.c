@@ -9,31 +9,18 @@
  * Names are the Itanium C++ ABI's: m is size_t, Pv void *, St11align_val_t and RKSt9nothrow_t
  * the further arguments.
  */
+#include "alloc/override_new.h"
 #include "alloc/malloc.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/options.h"
 #include "alloc/request.h"
 
 #include <dlfcn.h>
-#include <unwind.h>
-
-typedef void (*new_handler)(void);
 
 extern AL_WEAK new_handler _ZSt15get_new_handlerv(void);      /* std::get_new_handler */
 extern AL_WEAK _Noreturn void _ZSt17__throw_bad_allocv(void); /* std::__throw_bad_alloc */
 extern AL_WEAK void *__cxa_begin_catch(void *exception);
 extern AL_WEAK void __cxa_end_catch(void);
-
-/* Calls the handler; false if it left by an exception, which ends here: operator new that may
- * not throw says NULL then.
- */
-bool al_new_call_catching(new_handler handler);
-void al_new_caught(void *exception);
-_Unwind_Reason_Code al_new_personality(int version, _Unwind_Action actions,
-                                       _Unwind_Exception_Class exception_class,
-                                       struct _Unwind_Exception *exception,
-                                       struct _Unwind_Context *context);
-extern AL_HIDDEN const char al_new_landing[];
 
 AL_HIDDEN void al_new_caught(void *exception) {
     (void)__cxa_begin_catch(exception);
@@ -68,44 +55,6 @@ AL_HIDDEN _Unwind_Reason_Code al_new_personality(int version, _Unwind_Action act
     set_ip(context, (_Unwind_Ptr)al_new_landing);
     return _URC_INSTALL_CONTEXT;
 }
-
-/* bool al_new_call_catching(new_handler): a call with a landing pad of its own, which C cannot
- * express. The frame's personality is the one above; no table is needed, it has one call.
- */
-#if defined(__x86_64__)
-__asm__(".pushsection .text\n"
-        ".hidden al_new_call_catching, al_new_landing, al_new_personality, al_new_caught\n"
-        ".globl al_new_call_catching, al_new_landing\n"
-        ".type al_new_call_catching, @function\n"
-        "al_new_call_catching:\n"
-        ".cfi_startproc\n"
-        ".cfi_personality 0x1b, al_new_personality\n"
-        "    subq $8, %rsp\n"
-        ".cfi_adjust_cfa_offset 8\n"
-        "    call *%rdi\n"
-        "    movl $1, %eax\n"
-        "    addq $8, %rsp\n"
-        ".cfi_adjust_cfa_offset -8\n"
-        "    ret\n"
-        "al_new_landing:\n"
-        ".cfi_adjust_cfa_offset 8\n"
-        "    movq %rax, %rdi\n"
-        "    call al_new_caught\n"
-        "    xorl %eax, %eax\n"
-        "    addq $8, %rsp\n"
-        ".cfi_adjust_cfa_offset -8\n"
-        "    ret\n"
-        ".cfi_endproc\n"
-        ".size al_new_call_catching, . - al_new_call_catching\n"
-        ".popsection\n");
-#else
-/* Elsewhere a handler's exception goes on to the caller, as it would through any C frame. */
-const char al_new_landing[1];
-bool al_new_call_catching(new_handler handler) {
-    handler();
-    return true;
-}
-#endif
 
 /* ---- the loop the standard asks for ---- */
 

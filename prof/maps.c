@@ -181,26 +181,25 @@ static uint32_t note_build_id(uintptr_t addr, size_t bytes, uint8_t *out) {
 
 static uint32_t elf_build_id(uintptr_t base_addr, uint8_t *out) {
     Elf64_Ehdr head;
-    Elf64_Phdr segments[PHDR_COUNT_MAX];
+    Elf64_Phdr headers[PHDR_COUNT_MAX];
     uintptr_t bias_addr = base_addr;
     uint32_t len_bytes = 0;
 
     if (!read_memory(base_addr, &head, sizeof(head)) ||
         memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phnum > PHDR_COUNT_MAX ||
         head.e_phentsize != sizeof(Elf64_Phdr) ||
-        !read_memory(base_addr + head.e_phoff, segments, head.e_phnum * sizeof(Elf64_Phdr))) {
+        !read_memory(base_addr + head.e_phoff, headers, head.e_phnum * sizeof(Elf64_Phdr))) {
         return 0;
     }
     for (size_t idx = 0; idx < head.e_phnum; idx++) {
-        if (segments[idx].p_type == PT_LOAD) {
-            bias_addr = base_addr - al_round_down(segments[idx].p_vaddr, AL_PAGE_BYTES);
+        if (headers[idx].p_type == PT_LOAD) {
+            bias_addr = base_addr - al_round_down(headers[idx].p_vaddr, AL_PAGE_BYTES);
             break;
         }
     }
     for (size_t idx = 0; idx < head.e_phnum && len_bytes == 0; idx++) {
-        if (segments[idx].p_type == PT_NOTE) {
-            len_bytes =
-                note_build_id(bias_addr + segments[idx].p_vaddr, segments[idx].p_memsz, out);
+        if (headers[idx].p_type == PT_NOTE) {
+            len_bytes = note_build_id(bias_addr + headers[idx].p_vaddr, headers[idx].p_memsz, out);
         }
     }
     return len_bytes;

@@ -47,7 +47,7 @@ rm "$out.all" "$out.keep"
         mnemonic = "TallyObject",
         use_default_shell_env = True,
     )
-    return [DefaultInfo(files = depset([out]))]
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
 
 tally_object = rule(
     implementation = _tally_object_impl,
@@ -87,7 +87,7 @@ rm "$out.map"
         mnemonic = "TallyShared",
         use_default_shell_env = True,
     )
-    return [DefaultInfo(files = depset([out]))]
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
 
 tally_shared = rule(
     implementation = _tally_shared_impl,
@@ -115,7 +115,7 @@ def _tally_archive_impl(ctx):
         mnemonic = "TallyArchive",
         use_default_shell_env = True,
     )
-    return [DefaultInfo(files = depset([out]))]
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
 
 tally_archive = rule(
     implementation = _tally_archive_impl,

@@ -79,8 +79,9 @@ static bool inflate_members(struct sy_input *out, const struct sy_input *packed,
             return sy_fail(err, "the gzip data ends too early; the file is truncated, copy it or "
                                 "take the dump again");
         } else if (status != Z_OK) {
-            return sy_fail(err, "the gzip data is damaged (%s); copy the file or take the dump "
-                                "again",
+            return sy_fail(err,
+                           "the gzip data is damaged (%s); copy the file or take the dump "
+                           "again",
                            stream->msg != NULL ? stream->msg : "unknown reason");
         }
     }

@@ -103,8 +103,8 @@ static bool make_room(struct sy_intern *intern, size_t value_bytes) {
         return false;
     }
     intern->data = data;
-    struct sy_intern_entry *const entries = sy_grown(
-        intern->entries, &intern->entry_cap, (size_t)intern->count + 1, sizeof(*entries));
+    struct sy_intern_entry *const entries =
+        sy_grown(intern->entries, &intern->entry_cap, (size_t)intern->count + 1, sizeof(*entries));
     if (entries == NULL) {
         return false;
     }

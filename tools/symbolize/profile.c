@@ -40,9 +40,8 @@ static uint32_t put_binary(struct sy_profile *profile, const struct sy_binary *b
 bool sy_profile_init(struct sy_profile *profile, struct sy_error *err) {
     *profile = (struct sy_profile){0};
     profile->empty_id = sy_intern_put_text(&profile->texts, "");
-    const struct sy_binary none = {.path_id = profile->empty_id,
-                                   .build_id_id = profile->empty_id,
-                                   .home = SY_HOME_NONE};
+    const struct sy_binary none = {
+        .path_id = profile->empty_id, .build_id_id = profile->empty_id, .home = SY_HOME_NONE};
     const struct sy_binary anon = {.path_id = sy_intern_put_text(&profile->texts, "[anon]"),
                                    .build_id_id = profile->empty_id,
                                    .home = SY_HOME_ANON};

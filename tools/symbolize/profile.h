@@ -76,9 +76,9 @@ struct sy_mapping {
  */
 struct sy_profile {
     struct sy_intern texts;
-    struct sy_intern locations; /* struct sy_location */
-    struct sy_intern given;     /* arrays of struct sy_given */
-    struct sy_intern stacks;    /* arrays of uint32_t */
+    struct sy_intern locations;       /* struct sy_location */
+    struct sy_intern given;           /* arrays of struct sy_given */
+    struct sy_intern stacks;          /* arrays of uint32_t */
     double (*values)[SY_VALUE_COUNT]; /* one row a stack */
     size_t value_cap;
     struct sy_intern binary_keys; /* path_id, build_id_id, home: the same numbers as binaries */
@@ -93,7 +93,7 @@ struct sy_load {
     struct sy_profile *profile;
     const struct sy_notes *notes;
     const char *path;
-    double sign; /* 1 adds, -1 subtracts */
+    double sign;                 /* 1 adds, -1 subtracts */
     struct sy_mapping *mappings; /* sorted by start once sy_load_seal_maps has run */
     size_t mapping_cap;
     uint32_t mapping_count;
@@ -124,8 +124,7 @@ SY_NODISCARD bool sy_load_map(struct sy_load *load, const struct sy_mapping *whe
 void sy_load_seal_maps(struct sy_load *load);
 
 /* The binary of a path: known, or new. SY_NONE without memory. */
-SY_NODISCARD uint32_t sy_load_binary(struct sy_load *load, const char *path,
-                                     const char *build_id);
+SY_NODISCARD uint32_t sy_load_binary(struct sy_load *load, const char *path, const char *build_id);
 
 /* The location of an address by this dump's own map. SY_NONE without memory. */
 SY_NODISCARD uint32_t sy_load_locate(struct sy_load *load, uint64_t addr, uint32_t given_id);

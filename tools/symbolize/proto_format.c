@@ -48,9 +48,9 @@ struct proto_reader {
     struct sy_intern mapping_ids;           /* file's id, 8 bytes -> position */
     struct sy_intern function_ids;
     struct sy_intern location_ids;
-    struct sy_mapping *mappings; /* by position */
-    struct sy_given *functions;  /* by position; line unused */
-    uint32_t *locations;         /* by position: the profile's location ids */
+    struct sy_mapping *mappings;     /* by position */
+    struct sy_given *functions;      /* by position; line unused */
+    uint32_t *locations;             /* by position: the profile's location ids */
     int value_kinds[TYPE_COUNT_MAX]; /* enum sy_value of each sample type, or -1 */
     uint32_t stack[SY_STACK_FRAMES_MAX];
 };
@@ -178,9 +178,12 @@ static bool read_types(struct proto_reader *reader) {
         const char *name;
         enum sy_value kind;
     } names[] = {
-        {PF_FORMAT_INUSE_OBJECTS, SY_INUSE_OBJECTS}, {PF_FORMAT_INUSE_SPACE, SY_INUSE_SPACE},
-        {PF_FORMAT_ALLOC_OBJECTS, SY_ALLOC_OBJECTS}, {PF_FORMAT_ALLOC_SPACE, SY_ALLOC_SPACE},
-        {"objects", SY_INUSE_OBJECTS},               {"space", SY_INUSE_SPACE},
+        {PF_FORMAT_INUSE_OBJECTS, SY_INUSE_OBJECTS},
+        {PF_FORMAT_INUSE_SPACE, SY_INUSE_SPACE},
+        {PF_FORMAT_ALLOC_OBJECTS, SY_ALLOC_OBJECTS},
+        {PF_FORMAT_ALLOC_SPACE, SY_ALLOC_SPACE},
+        {"objects", SY_INUSE_OBJECTS},
+        {"space", SY_INUSE_SPACE},
     };
     const struct spans *const types = &reader->kinds[PROFILE_SAMPLE_TYPE];
     uint32_t known_count = 0;
@@ -222,10 +225,9 @@ static bool map_one(struct proto_reader *reader, uint32_t position, const uint64
     const struct sy_mapping mapping = {.start_addr = numbers[MAPPING_START],
                                        .limit_addr = numbers[MAPPING_LIMIT],
                                        .file_offset = numbers[MAPPING_OFFSET]};
-    const bool is_ok =
-        path != NULL && build_id != NULL
-            ? sy_load_map(reader->load, &mapping, path, build_id, true, reader->err)
-            : sy_fail_memory(reader->err);
+    const bool is_ok = path != NULL && build_id != NULL
+                           ? sy_load_map(reader->load, &mapping, path, build_id, true, reader->err)
+                           : sy_fail_memory(reader->err);
     free(path);
     free(build_id);
     if (is_ok) {
@@ -326,8 +328,7 @@ static bool read_location(struct proto_reader *reader, uint32_t position) {
         return false;
     }
     /* The address decides, not the mapping's number: a number that contradicts it is wrong. */
-    reader->locations[position] =
-        sy_load_locate(reader->load, numbers[LOCATION_ADDRESS], given_id);
+    reader->locations[position] = sy_load_locate(reader->load, numbers[LOCATION_ADDRESS], given_id);
     return reader->locations[position] != SY_NONE || sy_fail_memory(reader->err);
 }
 
@@ -416,8 +417,7 @@ static bool read_sample(struct proto_reader *reader, struct span span) {
     if (sample.value_count != reader->kinds[PROFILE_SAMPLE_TYPE].count) {
         return fail_damaged(reader, "a sample with fewer values than there are sample types");
     }
-    return sy_load_add(reader->load, reader->stack, sample.frame_count, sample.values,
-                       reader->err);
+    return sy_load_add(reader->load, reader->stack, sample.frame_count, sample.values, reader->err);
 }
 
 static bool read_samples(struct proto_reader *reader) {
@@ -455,9 +455,9 @@ bool sy_proto_parse(struct sy_load *load, const char *data, size_t data_bytes,
     reader->load = load;
     reader->err = err;
     reader->data = data;
-    const bool is_ok = note_all(reader, data_bytes) && read_strings(reader) &&
-                       read_types(reader) && read_mappings(reader) && read_functions(reader) &&
-                       read_locations(reader) && read_samples(reader);
+    const bool is_ok = note_all(reader, data_bytes) && read_strings(reader) && read_types(reader) &&
+                       read_mappings(reader) && read_functions(reader) && read_locations(reader) &&
+                       read_samples(reader);
     reader_destroy(reader);
     return is_ok;
 }

@@ -158,8 +158,7 @@ static bool read_rows_kind(struct text_reader *reader, struct sy_scan scan, bool
         if (kinds[i].divisor > 0 && !sy_scan_decimal(&scan, &period_bytes)) {
             return fail_line(reader, "the sampling interval is not a number");
         }
-        reader->interval_bytes =
-            kinds[i].divisor > 0 ? (double)period_bytes / kinds[i].divisor : 0;
+        reader->interval_bytes = kinds[i].divisor > 0 ? (double)period_bytes / kinds[i].divisor : 0;
         return true;
     }
     return fail_line(reader, "a kind of heap profile that is not known");

@@ -48,8 +48,7 @@ static enum sy_wire_step read_fixed(struct sy_wire *wire, size_t count, uint64_t
 static enum sy_wire_step read_bytes(struct sy_wire *wire, struct sy_wire *bytes) {
     uint64_t count = 0;
 
-    if (sy_wire_varint(wire, &count) != SY_WIRE_FIELD ||
-        count > (uint64_t)(wire->end - wire->at)) {
+    if (sy_wire_varint(wire, &count) != SY_WIRE_FIELD || count > (uint64_t)(wire->end - wire->at)) {
         return SY_WIRE_BAD;
     }
     bytes->at = wire->at;

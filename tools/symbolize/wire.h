@@ -18,7 +18,7 @@ struct sy_wire {
 
 struct sy_wire_field {
     uint32_t number;
-    bool is_bytes;        /* `bytes` holds the value; else `value` does */
+    bool is_bytes; /* `bytes` holds the value; else `value` does */
     uint64_t value;
     struct sy_wire bytes;
 };
