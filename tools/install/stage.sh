@@ -40,7 +40,8 @@ main() {
     while IFS=$'\t' read -r kind source path; do
         place "$kind" "$source" "$path"
     done < <(grep -v -e '^#' -e '^$' "$TALLY_ROOT/tools/install/layout.txt")
-    sed -i "s/@VERSION@/$version/" "$fresh/lib/pkgconfig/tally.pc"
+    sed -i "s/@VERSION@/$version/" "$fresh/lib/pkgconfig/tally.pc" "$fresh/bin/jeprof" \
+        "$fresh/share/man/man1/jeprof.1"
     rm -rf "$out"
     mv "$fresh" "$out"
 }

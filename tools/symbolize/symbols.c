@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * symbols — a module a binary, opened when first asked for, through libdwfl.
+ */
+#include "tools/symbolize/symbols.h"
+
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The C++ runtime's demangler; it also knows what rustc's legacy names are made of. */
+char *__cxa_demangle(const char *mangled, char *buf, size_t *len, int *status);
+
+enum sy_module_state { MODULE_NEW, MODULE_OPEN, MODULE_MISSING };
+
+struct sy_module {
+    enum sy_module_state state;
+    Dwfl *dwfl;
+    Dwfl_Module *dwfl_module;
+    Elf *elf;
+    GElf_Addr bias; /* from the file's own addresses to libdwfl's */
+};
+
+void sy_symbols_init(struct sy_symbols *symbols, const char *program,
+                     const struct sy_notes *notes) {
+    *symbols = (struct sy_symbols){.notes = notes, .program = program};
+}
+
+static void drop_texts(struct sy_symbols *symbols) {
+    while (symbols->text_count > 0) {
+        free(symbols->texts[--symbols->text_count]);
+    }
+}
+
+void sy_symbols_fini(struct sy_symbols *symbols) {
+    drop_texts(symbols);
+    for (size_t idx = 0; idx < symbols->module_count; idx++) {
+        if (symbols->modules[idx].dwfl != NULL) {
+            dwfl_end(symbols->modules[idx].dwfl);
+        }
+    }
+    free(symbols->modules);
+    *symbols = (struct sy_symbols){0};
+}
+
+/* ---- opening ---- */
+
+static Dwfl *begin(void) {
+    static char *debuginfo_path; /* NULL: libdwfl's standard folders */
+    static const Dwfl_Callbacks callbacks = {
+        .find_elf = dwfl_build_id_find_elf,
+        .find_debuginfo = dwfl_standard_find_debuginfo,
+        .section_address = dwfl_offline_section_address,
+        .debuginfo_path = &debuginfo_path,
+    };
+    return dwfl_begin(&callbacks);
+}
+
+/* The file's own build id in hex; "" if it has none. */
+static void build_id_of(Dwfl_Module *dwfl_module, char *hex, size_t hex_bytes) {
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *bits = NULL;
+    GElf_Addr addr = 0;
+    const int bits_count = dwfl_module_build_id(dwfl_module, &bits, &addr);
+    size_t at = 0;
+
+    for (int i = 0; i < bits_count && at + 3 <= hex_bytes; i++) {
+        hex[at++] = digits[bits[i] >> 4];
+        hex[at++] = digits[bits[i] & 15];
+    }
+    hex[at] = '\0';
+}
+
+static const char *without_names(const char *path) {
+    const char *const slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Whether the opened file is the one the dump was taken from. */
+static bool is_same_build(struct sy_symbols *symbols, const struct sy_module *module,
+                          const char *path, const char *wanted_id) {
+    char have_id[2 * 64 + 1];
+
+    build_id_of(module->dwfl_module, have_id, sizeof(have_id));
+    if (wanted_id[0] == '\0' || strcmp(wanted_id, have_id) == 0) {
+        return true;
+    }
+    sy_warn(symbols->notes,
+            "%s: is another build (%s) than the profiled one (%s), so its functions stay as "
+            "addresses; give the profiled program, or put its debug file below "
+            "/usr/lib/debug/.build-id",
+            path, have_id[0] != '\0' ? have_id : "without a build id", wanted_id);
+    return false;
+}
+
+static bool open_file(struct sy_symbols *symbols, struct sy_module *module, const char *path,
+                      const char *build_id) {
+    module->dwfl = begin();
+    if (module->dwfl == NULL) {
+        sy_warn(symbols->notes, "%s: libdw: %s", path, dwfl_errmsg(-1));
+        return false;
+    }
+    dwfl_report_begin(module->dwfl);
+    module->dwfl_module = dwfl_report_offline(module->dwfl, without_names(path), path, -1);
+    (void)dwfl_report_end(module->dwfl, NULL, NULL);
+    if (module->dwfl_module == NULL) {
+        sy_warn(symbols->notes,
+                "%s: cannot be read as a program (%s); its functions stay as addresses", path,
+                dwfl_errmsg(-1));
+        return false;
+    }
+    module->elf = dwfl_module_getelf(module->dwfl_module, &module->bias);
+    if (module->elf == NULL) {
+        sy_warn(symbols->notes, "%s: %s; its functions stay as addresses", path, dwfl_errmsg(-1));
+        return false;
+    }
+    return is_same_build(symbols, module, path, build_id);
+}
+
+/* The debug file of a build id: all that is left of a program that is gone. */
+static bool find_by_build_id(const char *build_id, char *path, size_t path_bytes) {
+    const int length = strlen(build_id) < 4
+                           ? -1
+                           : snprintf(path, path_bytes, "/usr/lib/debug/.build-id/%.2s/%s.debug",
+                                      build_id, build_id + 2);
+    return length > 0 && (size_t)length < path_bytes && access(path, R_OK) == 0;
+}
+
+static void open_module(struct sy_symbols *symbols, const struct sy_profile *profile,
+                        const struct sy_binary *binary, struct sy_module *module) {
+    const char *const own_path = sy_profile_text(profile, binary->path_id);
+    const char *const build_id = sy_profile_text(profile, binary->build_id_id);
+    const bool is_program = binary->is_main && symbols->program != NULL;
+    const char *path = is_program ? symbols->program : own_path;
+    char debug_path[256];
+
+    module->state = MODULE_MISSING;
+    if (access(path, R_OK) != 0) {
+        const char *const why = strerror(errno);
+        if (!find_by_build_id(build_id, debug_path, sizeof(debug_path))) {
+            sy_warn(symbols->notes, "%s: %s%s%s; its functions stay as addresses%s", path, why,
+                    build_id[0] != '\0' ? ", build id " : "", build_id,
+                    binary->is_main ? "; if it has moved, give PROGRAM before the profiles" : "");
+            return;
+        }
+        path = debug_path;
+    } else if (binary->home == SY_HOME_DELETED && !is_program && build_id[0] == '\0') {
+        sy_warn(symbols->notes,
+                "%s: was removed or replaced before the dump was written; names come from the "
+                "file that is there now and may be wrong",
+                path);
+    }
+    if (open_file(symbols, module, path, build_id)) {
+        module->state = MODULE_OPEN;
+    }
+}
+
+/* The opened module of a binary; NULL: it cannot be had. */
+static struct sy_module *module_of(struct sy_symbols *symbols, const struct sy_profile *profile,
+                                   uint32_t binary_idx) {
+    if (binary_idx >= symbols->module_count) {
+        struct sy_module *const modules = sy_grown(symbols->modules, &symbols->module_cap,
+                                                   profile->binary_count, sizeof(*modules));
+        if (modules == NULL) {
+            return NULL;
+        }
+        memset(modules + symbols->module_count, 0,
+               (profile->binary_count - symbols->module_count) * sizeof(*modules));
+        symbols->modules = modules;
+        symbols->module_count = profile->binary_count;
+    }
+    struct sy_module *const module = &symbols->modules[binary_idx];
+    if (module->state == MODULE_NEW) {
+        open_module(symbols, profile, &profile->binaries[binary_idx], module);
+    }
+    return module->state == MODULE_OPEN ? module : NULL;
+}
+
+/* ---- looking up ---- */
+
+/* The address, as libdwfl laid the file out, of a byte of the file. */
+static bool address_of(const struct sy_module *module, uint64_t file_offset, Dwarf_Addr *addr) {
+    size_t header_count = 0;
+
+    if (elf_getphdrnum(module->elf, &header_count) != 0) {
+        return false;
+    }
+    for (size_t idx = 0; idx < header_count; idx++) {
+        GElf_Phdr header;
+        if (gelf_getphdr(module->elf, (int)idx, &header) == NULL || header.p_type != PT_LOAD) {
+            continue;
+        }
+        /* A separate debug file has the headers but no bytes: p_memsz is right in both. */
+        if (file_offset >= header.p_offset && file_offset - header.p_offset < header.p_memsz &&
+            (header.p_flags & PF_X) != 0) {
+            *addr = header.p_vaddr + (file_offset - header.p_offset) + module->bias;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Demangled where it is mangled; owned by `symbols`, or the given text itself. */
+static const char *readable(struct sy_symbols *symbols, const char *name) {
+    const bool is_mangled = name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+    int status = 0;
+    char *const text = is_mangled ? __cxa_demangle(name, NULL, NULL, &status) : NULL;
+
+    if (text == NULL) {
+        return name;
+    }
+    symbols->texts[symbols->text_count++] = text;
+    return text;
+}
+
+static const char *name_of(struct sy_symbols *symbols, Dwarf_Die *die) {
+    static const unsigned kinds[] = {DW_AT_linkage_name, DW_AT_MIPS_linkage_name, DW_AT_name};
+    Dwarf_Attribute attr;
+
+    for (size_t i = 0; i < SY_ARRAY_COUNT(kinds); i++) {
+        const char *const name = dwarf_formstring(dwarf_attr_integrate(die, kinds[i], &attr));
+        if (name != NULL) {
+            return readable(symbols, name);
+        }
+    }
+    return NULL;
+}
+
+/* Where an inlined function was called: file and line of the frame around it. */
+static void call_site(Dwarf_Die *cu, Dwarf_Die *die, struct sy_frame *caller) {
+    Dwarf_Attribute attr;
+    Dwarf_Word line = 0;
+    Dwarf_Word file_idx = 0;
+    Dwarf_Files *files = NULL;
+    size_t file_count = 0;
+
+    caller->file = "";
+    caller->line = 0;
+    if (dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attr), &line) == 0) {
+        caller->line = (uint32_t)line;
+    }
+    if (dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attr), &file_idx) == 0 &&
+        dwarf_getsrcfiles(cu, &files, &file_count) == 0 && file_idx < file_count) {
+        const char *const file = dwarf_filesrc(files, file_idx, NULL, NULL);
+        caller->file = file != NULL ? file : "";
+    }
+}
+
+/* Walks outward from the innermost scope to the function that has code of its own. */
+static size_t scope_frames(struct sy_symbols *symbols, Dwarf_Die *cu, Dwarf_Die *scopes,
+                           int scope_count, struct sy_frame frames[SY_FRAMES_MAX]) {
+    struct sy_frame place = frames[0]; /* file and line of the address itself */
+    size_t count = 0;
+
+    for (int idx = 0; idx < scope_count && count < SY_FRAMES_MAX; idx++) {
+        const int tag = dwarf_tag(&scopes[idx]);
+        if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) {
+            continue;
+        }
+        const char *const name = name_of(symbols, &scopes[idx]);
+        if (name == NULL) {
+            return count;
+        }
+        frames[count] = place;
+        frames[count++].function = name;
+        if (tag == DW_TAG_subprogram) {
+            return count;
+        }
+        call_site(cu, &scopes[idx], &place);
+    }
+    return count;
+}
+
+static size_t debug_frames(struct sy_symbols *symbols, const struct sy_module *module,
+                           Dwarf_Addr addr, struct sy_frame frames[SY_FRAMES_MAX]) {
+    Dwarf_Addr debug_bias = 0;
+    Dwarf_Die *const cu = dwfl_module_addrdie(module->dwfl_module, addr, &debug_bias);
+    Dwarf_Die *scopes = NULL;
+    Dwarf_Die *nest = NULL;
+    size_t count = 0;
+
+    if (cu == NULL) {
+        return 0;
+    }
+    /* The second call follows where the code lies, the first where it was written. */
+    if (dwarf_getscopes(cu, addr - debug_bias, &scopes) > 0) {
+        const int nest_count = dwarf_getscopes_die(&scopes[0], &nest);
+        count = scope_frames(symbols, cu, nest, nest_count, frames);
+    }
+    free(nest);
+    free(scopes);
+    return count;
+}
+
+/* Names that the dump itself carries. */
+static size_t given_frames(const struct sy_profile *profile, uint32_t given_id,
+                           struct sy_frame frames[SY_FRAMES_MAX]) {
+    size_t given_bytes = 0;
+    const struct sy_given *const given = sy_intern_get(&profile->given, given_id, &given_bytes);
+    size_t count = given_bytes / sizeof(*given);
+
+    count = count < SY_FRAMES_MAX ? count : SY_FRAMES_MAX;
+    for (size_t idx = 0; idx < count; idx++) {
+        frames[idx].function = sy_profile_text(profile, given[idx].name_id);
+        frames[idx].file = sy_profile_text(profile, given[idx].file_id);
+        frames[idx].line = given[idx].line;
+    }
+    return count;
+}
+
+size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,
+                         const struct sy_location *location,
+                         struct sy_frame frames[SY_FRAMES_MAX]) {
+    const enum sy_home home = profile->binaries[location->binary_idx].home;
+    Dwarf_Addr addr = 0;
+
+    drop_texts(symbols);
+    if (location->given_id != SY_NONE) {
+        return given_frames(profile, location->given_id, frames);
+    }
+    if (home != SY_HOME_FILE && home != SY_HOME_DELETED) {
+        return 0;
+    }
+    struct sy_module *const module = module_of(symbols, profile, location->binary_idx);
+    if (module == NULL || !address_of(module, location->offset, &addr)) {
+        return 0;
+    }
+
+    frames[0] = (struct sy_frame){.function = "", .file = ""};
+    Dwfl_Line *const line = dwfl_module_getsrc(module->dwfl_module, addr);
+    int line_number = 0;
+    const char *const file =
+        line != NULL ? dwfl_lineinfo(line, NULL, &line_number, NULL, NULL, NULL) : NULL;
+    if (file != NULL) {
+        frames[0].file = file;
+        frames[0].line = (uint32_t)line_number;
+    }
+    const size_t count = debug_frames(symbols, module, addr, frames);
+    if (count != 0) {
+        return count;
+    }
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char *const name =
+        dwfl_module_addrinfo(module->dwfl_module, addr, &offset, &symbol, NULL, NULL, NULL);
+    /* The nearest symbol before is not good enough: a sized one must reach as far. */
+    if (name == NULL || (symbol.st_size != 0 && offset >= symbol.st_size)) {
+        return 0;
+    }
+    frames[0].function = readable(symbols, name);
+    return 1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * symbols — from a place in a file to functions, files and lines, inlined calls included.
+ *
+ * Owns:    one open module a binary, until sy_symbols_fini.
+ * Threads: none of its own.
+ * Fails:   a place without a name gets no frame; why is told once a binary through `notes`:
+ *          which file, which build id, what to do.
+ * Source:  libdwfl finds separate debug files by itself: beside the file, below /usr/lib/debug
+ *          by .gnu_debuglink and by build id, and from debuginfod where DEBUGINFOD_URLS is set.
+ */
+#ifndef SY_SYMBOLS_H
+#define SY_SYMBOLS_H
+
+#include "tools/symbolize/profile.h"
+
+/* One function at a place. Texts are valid until the next lookup. */
+struct sy_frame {
+    const char *function; /* demangled; never NULL */
+    const char *file;     /* "" if unknown */
+    uint32_t line;        /* 0 if unknown */
+};
+
+/* More inlining than this in one place: the outermost are left out. */
+enum { SY_FRAMES_MAX = 64 };
+
+struct sy_module;
+
+struct sy_symbols {
+    const struct sy_notes *notes;
+    const char *program; /* stands in for each dump's main program; NULL without */
+    struct sy_module *modules;
+    size_t module_cap;
+    size_t module_count;
+    char *texts[SY_FRAMES_MAX]; /* demangled names of the last lookup */
+    size_t text_count;
+};
+
+void sy_symbols_init(struct sy_symbols *symbols, const char *program, const struct sy_notes *notes);
+void sy_symbols_fini(struct sy_symbols *symbols);
+
+/* The frames at a location, innermost first; 0: it has no name. */
+SY_NODISCARD size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,
+                                      const struct sy_location *location,
+                                      struct sy_frame frames[SY_FRAMES_MAX]);
+
+#endif
