@@ -7,6 +7,7 @@
  */
 #include "alloc/malloc.h"
 #include "alloc/malloc_fast.h"
+#include "alloc/shadowed.h"
 
 /* The prototypes are the C library's; including <stdlib.h> here would let the compiler know
  * malloc and free by heart and remove what it thinks has no effect.
@@ -26,6 +27,15 @@ AL_EXPORT size_t malloc_usable_size(void *ptr);
 
 void *malloc(size_t size) {
     return al_malloc_fast(size);
+}
+
+/* The same by a name that no other library can stand before. */
+extern AL_HIDDEN void *al_override_malloc(size_t size) __attribute__((alias("malloc")));
+
+bool al_is_shadowed(void) {
+    void *(*volatile seen)(size_t) = malloc; /* the process's, by the linker's search */
+
+    return seen != al_override_malloc;
 }
 
 void *calloc(size_t count, size_t size) {

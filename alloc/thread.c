@@ -459,6 +459,5 @@ static void fork_child(void) {
  * who could fork but the loader.
  */
 __attribute__((constructor)) static void start(void) {
-    al_init();
     (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

@@ -6,6 +6,7 @@
 #include "alloc/control.h"
 #include "alloc/hooks.h"
 #include "alloc/options.h"
+#include "alloc/shadowed.h"
 #include "ctl/mallctl.h"
 #include "ctl/node.h"
 #include "prof/prof.h"
@@ -39,16 +40,24 @@ const struct al_hooks al_hooks = {
     .fork_child = fork_child,
 };
 
-/* After alloc's own constructor in every order: both begin with al_init. */
+static bool is_shadowed(void) {
+    return al_is_shadowed != NULL && al_is_shadowed();
+}
+
+/* A process that never allocates is configured, too. */
 __attribute__((constructor)) static void start(void) {
-    al_init();
-    pf_boot();
+    if (!is_shadowed()) {
+        al_init();
+        pf_boot();
+    }
 }
 
 /* After the program's atexit handlers: what they free is freed. */
 __attribute__((destructor)) static void finish(void) {
+    if (is_shadowed()) {
+        return;
+    }
     const bool has_leaks = pf_exit();
-
     if (al_options.stats_print) {
         malloc_stats_print(NULL, NULL, al_options.stats_print_opts);
     }
