@@ -263,14 +263,14 @@ void al_bin_check_block(const struct al_extent *slab, const void *block) {
     const uintptr_t offset_bytes = (uintptr_t)block - slab->base_addr;
 
     if (AL_UNLIKELY(offset_bytes >= al_extent_bytes(slab))) {
-        al_die_ptr("freed a pointer that was never allocated", block);
+        al_die_ptr("pointer that was never allocated", block);
     }
     const uint32_t slot = al_slab_slot_of(slab, (uint32_t)offset_bytes);
     if (AL_UNLIKELY(slot * al_class_bytes(slab->class_idx) != offset_bytes)) {
-        al_die_ptr("freed a pointer into the middle of an allocation", block);
+        al_die_ptr("pointer into the middle of an allocation", block);
     }
     if (AL_UNLIKELY(slot >= slab->slab.carved_count)) {
-        al_die_ptr("freed a pointer that was never allocated", block);
+        al_die_ptr("pointer that was never allocated", block);
     }
 }
 
@@ -330,7 +330,7 @@ void al_bin_flush(struct al_bin *bin, struct al_list list) {
         const uint64_t entry = al_map_entry(block);
         list.head = next_of(block);
         if (AL_UNLIKELY(!al_map_entry_is_slab(entry))) {
-            al_die_ptr("freed a pointer that was never allocated", block);
+            al_die_ptr("pointer that was never allocated", block);
         }
         const uint32_t idx = al_map_entry_extent(entry);
         if (put_back_locked(bin, al_extent_at(idx), idx, block)) {

@@ -154,14 +154,14 @@ struct al_extent *al_large_extent(const void *ptr, uint64_t entry) {
     const uint32_t low = al_map_entry_low(entry);
 
     if (low == AL_MAP_FREE_CLEAN || low == AL_MAP_FREE_DIRTY || low == AL_MAP_BUSY) {
-        al_die_ptr("freed a pointer to memory that is already free", ptr);
+        al_die_ptr("pointer to memory that is already free", ptr);
     }
     if (low != AL_MAP_LARGE && low != AL_MAP_LARGE_INTERIOR) {
-        al_die_ptr("freed a pointer that was never allocated", ptr);
+        al_die_ptr("pointer that was never allocated", ptr);
     }
     struct al_extent *const extent = al_extent_at(al_map_entry_extent(entry));
     if (extent->base_addr != (uintptr_t)ptr) {
-        al_die_ptr("freed a pointer into the middle of an allocation", ptr);
+        al_die_ptr("pointer into the middle of an allocation", ptr);
     }
     return extent;
 }

@@ -247,7 +247,7 @@ void al_request_free(void *ptr) {
     const uint64_t entry = al_map_entry(ptr);
 
     if (((uintptr_t)ptr & (AL_QUANTUM_BYTES - 1)) != 0) {
-        al_die_ptr("freed a pointer that is not aligned as any allocation is", ptr);
+        al_die_ptr("pointer that is not aligned as any allocation is", ptr);
     }
     if (al_map_entry_is_slab(entry)) {
         small_free(cache, ptr, entry);
@@ -339,7 +339,7 @@ static void *realloc_by_move(void *ptr, size_t size_bytes) {
 
 void *al_request_realloc(void *ptr, size_t size_bytes) {
     if (((uintptr_t)ptr & (AL_QUANTUM_BYTES - 1)) != 0) {
-        al_die_ptr("freed a pointer that is not aligned as any allocation is", ptr);
+        al_die_ptr("pointer that is not aligned as any allocation is", ptr);
     }
     if (al_request_resize(ptr, size_bytes, 1)) {
         return ptr;

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Goal:   each misuse ends as docs/MISUSE.md says, in each way the library works, and the line it
+#         ends with is the documented one, word for word.
+# Method: the table is read from the page itself, so the two cannot differ.
+set -euo pipefail
+
+readonly MISUSE=$PWD/tests/death/misuse LIBRARY=$PWD/libtally.so PAGE=$PWD/docs/MISUSE.md
+cd "$TEST_TMPDIR"
+failed=0
+count=0
+
+# The environment of a column.
+environment() {
+    case $1 in
+    fast) echo MALLOC_CONF= ;;
+    exact) echo TALLY_EXACT=1 ;;
+    'no cache') echo MALLOC_CONF=tcache:false ;;
+    sampled) echo MALLOC_CONF=prof:true,lg_prof_sample:0 ;;
+    esac
+}
+
+# "STATUS LINE" that a cell's word stands for.
+expected() {
+    case $1 in
+    never | middle | free | unaligned | twice)
+        local line
+        line=$(sed -n "s/^| \`$1\` | stops: \`\(.*\)…\` |$/\1/p" "$PAGE")
+        [[ -n $line ]] || line="MISUSE.md does not say what $1 is"
+        echo "134 ${line}ADDR"
+        ;;
+    SIGSEGV) echo "139 " ;;
+    -) echo "0 " ;;
+    *) echo "what is the cell $1?" ;;
+    esac
+}
+
+check() {
+    local name=$1 mode=$2 word=$3 status=0 found
+
+    found=$(env LD_PRELOAD="$LIBRARY" "$(environment "$mode")" timeout 20 "$MISUSE" "$name" 2>&1) || status=$?
+    # An address is an address; that it is ours is not what is asked here.
+    [[ $found =~ ^(.*:\ 0x)[0-9a-f]+$ ]] && found=${BASH_REMATCH[1]}ADDR
+    found="$status $found"
+    count=$((count + 1))
+    if [[ $found != "$(expected "$word")" ]]; then
+        echo "$name, $mode: expected $(expected "$word"), found $found"
+        failed=1
+    fi
+}
+
+while IFS='|' read -r _ name fast exact no_cache sampled _; do
+    check "${name// /}" fast "${fast// /}"
+    check "${name// /}" exact "${exact// /}"
+    check "${name// /}" 'no cache' "${no_cache// /}"
+    check "${name// /}" sampled "${sampled// /}"
+done < <(grep -E '^\| [a-z_]+ \|( [-a-zA-Z]+ \|){4}$' "$PAGE" | grep -v '^| misuse ')
+
+# A program whose cases the page does not list, or a page that lists none, would test nothing.
+known=$(LD_PRELOAD=$LIBRARY "$MISUSE" | sort) || true
+listed=$(grep -oE '^\| [a-z_]+ \|( [-a-zA-Z]+ \|){4}$' "$PAGE" | sed 's/^| \([a-z_]*\) .*/\1/' | grep -v '^misuse$' | sort)
+if [[ $known != "$listed" || $count -lt 80 ]]; then
+    echo "the page and the program differ:"
+    diff <(echo "$known") <(echo "$listed") || true
+    failed=1
+fi
+exit "$failed"
