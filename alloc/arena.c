@@ -188,6 +188,7 @@ static void fork_bins(struct al_arena *arena, enum fork_step step) {
 }
 
 static void fork_all(enum fork_step step) {
+    al_lock_rank_track(false);
     fork_lock(&table.lock, AL_RANK_ARENAS, step);
     for (unsigned idx = 0; idx < AL_ARENA_COUNT_MAX; idx++) {
         if (al_arena_at(idx) != NULL) {
@@ -199,6 +200,7 @@ static void fork_all(enum fork_step step) {
             fork_lock(&al_arena_at(idx)->runs.lock, AL_RANK_RUNS, step);
         }
     }
+    al_lock_rank_track(true);
 }
 
 void al_arenas_fork_prepare(void) {

@@ -40,6 +40,7 @@ static unsigned wanted_list(const struct al_extent *slab) {
 }
 
 static void unlist_locked(struct al_bin *bin, struct al_extent *slab) {
+    al_lock_assert_held(&bin->lock);
     const uint32_t prev_idx = slab->slab.prev_idx;
     const uint32_t next_idx = slab->slab.next_idx;
 
@@ -59,6 +60,7 @@ static void unlist_locked(struct al_bin *bin, struct al_extent *slab) {
 
 /* Puts the slab on the list it belongs to, if it is not there already. */
 static void relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx) {
+    al_lock_assert_held(&bin->lock);
     const unsigned list = wanted_list(slab);
 
     if (list == slab->slab.list) {
@@ -111,13 +113,15 @@ static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t 
     } else {
         prepend(list, first, block, count);
     }
-    slab->slab.carved_count = (uint16_t)(slab->slab.carved_count + count);
+    atomic_store_explicit(&slab->slab.carved_count, (uint16_t)(slab->slab.carved_count + count),
+                          memory_order_relaxed);
 }
 
 /* The remote list of one queued slab, as it is: its length is known, its blocks need not be
  * looked at. False: nothing is queued.
  */
 static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_t *slab_idx) {
+    al_lock_assert_held(&bin->lock);
     if (bin->pending_idx == 0) {
         if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0) {
             return false;
@@ -138,6 +142,7 @@ static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_
  * it, slots never used before from one slab.
  */
 static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uint32_t want) {
+    al_lock_assert_held(&bin->lock);
     uint32_t fresh_idx = 0; /* the fullest slab with slots left to carve */
 
     for (unsigned level = AL_BIN_LIST_COUNT, seen = 0; level-- > 0;) {
@@ -166,6 +171,7 @@ static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uin
 
 /* One block, from a slab's list or freshly carved; NULL: the bin has none. */
 static void *take_one_locked(struct al_bin *bin) {
+    al_lock_assert_held(&bin->lock);
     for (unsigned level = AL_BIN_LIST_COUNT; level-- > 0;) {
         const uint32_t idx = bin->list_idx[level];
         struct al_extent *const slab = al_extent_at(idx);
@@ -213,6 +219,7 @@ static void *tail_of(struct al_list list) {
 
 /* What the bin has, up to about `want` blocks: remote frees first, they need no looking at. */
 static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
+    al_lock_assert_held(&bin->lock);
     struct al_list list = {NULL, 0, false};
     struct al_list remote = {NULL, 0, false};
     uint32_t slab_idx = 0;
@@ -269,7 +276,8 @@ void al_bin_check_block(const struct al_extent *slab, const void *block) {
     if (AL_UNLIKELY(slot * al_class_bytes(slab->class_idx) != offset_bytes)) {
         al_die_ptr("pointer into the middle of an allocation", block);
     }
-    if (AL_UNLIKELY(slot >= slab->slab.carved_count)) {
+    /* Without the lock: a block that was handed out lies below any value there was since. */
+    if (AL_UNLIKELY(slot >= atomic_load_explicit(&slab->slab.carved_count, memory_order_relaxed))) {
         al_die_ptr("pointer that was never allocated", block);
     }
 }
@@ -286,6 +294,7 @@ static void audit_not_free(const struct al_extent *slab, const void *block) {
 
 /* Whether the slab is now empty: then it is off the lists and the caller's to destroy. */
 static bool put_back_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx, void *block) {
+    al_lock_assert_held(&bin->lock);
     al_bin_check_block(slab, block);
     if (al_is_debug) {
         audit_not_free(slab, block);

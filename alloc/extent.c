@@ -21,6 +21,7 @@ static struct {
 } table = {.made_count = 1, .room_count = AL_EXTENT_BLOCK_COUNT};
 
 static uint32_t take_locked(void) {
+    al_lock_assert_held(&table.lock);
     uint32_t idx = table.unused_idx;
 
     if (idx != 0) {

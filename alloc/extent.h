@@ -46,7 +46,7 @@ struct al_slab_part {
     _Atomic uint32_t remote_next_idx; /* in the bin's queue of slabs with remote frees */
     uint32_t reciprocal;              /* ceil(2^32 / slot bytes): offset -> slot */
     uint16_t free_count;              /* blocks in free_list */
-    uint16_t carved_count;            /* slots ever handed out */
+    _Atomic uint16_t carved_count;    /* slots ever handed out; written under the bin's lock */
     uint16_t slot_count;
     uint8_t list;      /* which of the bin's lists it is on; AL_BIN_LIST_NONE */
     uint8_t is_zeroed; /* slots not yet carved read as zero */

@@ -12,13 +12,14 @@
  */
 enum { SPIN_COUNT = 100 };
 
-/* Deepest nesting there can be: each rank once, and every bin of every arena at fork. */
-enum { HELD_COUNT_MAX = 64 };
+/* Deepest nesting there can be: each rank once. */
+enum { HELD_COUNT_MAX = 32 };
 
 static AL_TLS_IE struct {
     const struct al_lock *locks[HELD_COUNT_MAX];
     uint8_t ranks[HELD_COUNT_MAX];
-    uint32_t count; /* may pass HELD_COUNT_MAX while forking: the excess is only counted */
+    uint32_t count;
+    bool is_off;
 } held;
 
 void al_lock_take_slow(struct al_lock *lock) {
@@ -43,47 +44,48 @@ void al_lock_wake_slow(struct al_lock *lock) {
     al_os_wake(&lock->state, 1);
 }
 
+void al_lock_rank_track(bool is_on) {
+    held.is_off = !is_on;
+}
+
 void al_lock_rank_push(const struct al_lock *lock, enum al_rank rank) {
-    if (held.count > 0 && held.count <= HELD_COUNT_MAX) {
-        const uint32_t top_rank = held.ranks[held.count - 1];
-        /* Equal ranks only while forking, in the order of arenas. */
-        AL_CHECK(top_rank <= rank, "internal: lock taken out of order");
-        AL_CHECK(held.locks[held.count - 1] != lock, "internal: lock taken twice");
+    if (held.is_off) {
+        return;
     }
-    if (held.count < HELD_COUNT_MAX) {
-        held.locks[held.count] = lock;
-        held.ranks[held.count] = (uint8_t)rank;
+    if (held.count > 0) {
+        /* Strictly upward: no lock is taken beside another of its rank. */
+        AL_CHECK(held.ranks[held.count - 1] < rank, "internal: lock taken out of order");
     }
-    held.count++;
+    AL_CHECK(held.count < HELD_COUNT_MAX, "internal: more locks held than there are ranks");
+    held.locks[held.count] = lock;
+    held.ranks[held.count++] = (uint8_t)rank;
 }
 
 void al_lock_rank_pop(const struct al_lock *lock) {
-    AL_CHECK(held.count > 0, "internal: lock given that was never taken");
+    uint32_t idx = held.count;
+
+    if (held.is_off) {
+        return;
+    }
+    while (idx > 0 && held.locks[idx - 1] != lock) {
+        idx--;
+    }
+    AL_CHECK(idx > 0, "internal: lock given by a thread without it");
+    for (; idx < held.count; idx++) { /* given out of order: close the gap */
+        held.locks[idx - 1] = held.locks[idx];
+        held.ranks[idx - 1] = held.ranks[idx];
+    }
     held.count--;
-    if (held.count >= HELD_COUNT_MAX) {
-        return;
-    }
-    for (uint32_t idx = held.count + 1; idx-- > 0;) {
-        if (held.locks[idx] != lock) {
-            continue;
-        }
-        for (; idx < held.count; idx++) { /* given out of order: close the gap */
-            held.locks[idx] = held.locks[idx + 1];
-            held.ranks[idx] = held.ranks[idx + 1];
-        }
-        return;
-    }
-    AL_CHECK(held.count >= HELD_COUNT_MAX - 1, "internal: lock given by a thread without it");
 }
 
 void al_lock_assert_held(const struct al_lock *lock) {
-    if (!al_is_debug) {
+    uint32_t idx = held.count;
+
+    if (!al_is_debug || held.is_off) {
         return;
     }
-    for (uint32_t idx = 0; idx < held.count && idx < HELD_COUNT_MAX; idx++) {
-        if (held.locks[idx] == lock) {
-            return;
-        }
+    while (idx > 0 && held.locks[idx - 1] != lock) {
+        idx--;
     }
-    AL_CHECK(held.count > HELD_COUNT_MAX, "internal: a lock is not held that must be");
+    AL_CHECK(idx > 0, "internal: a lock is not held that must be");
 }

@@ -46,6 +46,11 @@ void al_lock_wake_slow(struct al_lock *lock);
 void al_lock_rank_push(const struct al_lock *lock, enum al_rank rank);
 void al_lock_rank_pop(const struct al_lock *lock);
 
+/* Off while fork takes every lock of every arena: more than can be remembered, and in an order
+ * of their own. Calls nest in no way.
+ */
+void al_lock_rank_track(bool is_on);
+
 /* Dies in debug builds unless the calling thread holds `lock`. */
 void al_lock_assert_held(const struct al_lock *lock);
 

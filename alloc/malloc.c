@@ -8,7 +8,6 @@
 
 #include "alloc/bits.h"
 #include "alloc/control.h"
-#include "alloc/hooks.h"
 #include "alloc/large.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/options.h"

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -173,8 +174,12 @@ uint64_t al_os_time_ns(void) {
 
 uint64_t al_os_seed(void) {
     /* The 16 random bytes the kernel gives each program for its stack guard. */
-    const uint64_t *const random = (const uint64_t *)getauxval(AT_RANDOM);
-    const uint64_t base = random != NULL ? random[1] : UINT64_C(0x9E3779B97F4A7C15);
+    const char *const random = (const char *)getauxval(AT_RANDOM);
+    uint64_t base = UINT64_C(0x9E3779B97F4A7C15);
+
+    if (random != NULL) {
+        memcpy(&base, random + sizeof(base), sizeof(base)); /* aligned to nothing */
+    }
 
     return base ^ ((uint64_t)(uintptr_t)&base * UINT64_C(0xD6E8FEB86659FD93));
 }

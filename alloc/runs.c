@@ -68,6 +68,7 @@ static uint32_t count_dirty(uintptr_t base_addr, uint32_t granules) {
  * about the common edge counts, and that one our lock holds still.
  */
 static uint32_t free_neighbour_locked(const struct al_runs *runs, uintptr_t addr, bool is_after) {
+    al_lock_assert_held(&runs->lock);
     const uint64_t entry = al_map_entry((const void *)addr);
     const uint32_t low = al_map_entry_low(entry);
     const uint32_t idx = al_map_entry_extent(entry);
@@ -89,6 +90,7 @@ static uint32_t free_neighbour_locked(const struct al_runs *runs, uintptr_t addr
  * it swallowed are left in absorbed[2], for the caller to give back after the lock.
  */
 static void insert_locked(struct al_runs *runs, uint32_t idx, uint32_t absorbed[2]) {
+    al_lock_assert_held(&runs->lock);
     struct al_extent *const extent = al_extent_at(idx);
 
     al_lock_assert_held(&runs->lock);
@@ -169,6 +171,7 @@ static bool grow(struct al_runs *runs, uint32_t granules) {
  */
 static void carve_locked(struct al_runs *runs, uint32_t idx, uint32_t lead, uint32_t granules,
                          uint32_t *spare_idx) {
+    al_lock_assert_held(&runs->lock);
     struct al_extent *const whole = al_extent_at(idx);
     const uint32_t tail = whole->granules - lead - granules;
     const uintptr_t taken_addr = whole->base_addr + ((uintptr_t)lead << AL_GRANULE_LG);
@@ -213,6 +216,7 @@ static void carve_locked(struct al_runs *runs, uint32_t idx, uint32_t lead, uint
 /* One try at taking a run; false if none fits. *spare_idx as carve_locked leaves it. */
 static bool take_locked(struct al_runs *runs, struct al_extent *extent, uint32_t granules,
                         uint32_t align_granules, uint32_t *spare_idx, bool *is_zeroed) {
+    al_lock_assert_held(&runs->lock);
     const uint32_t idx = al_treap_best_fit(runs->root_idx, granules + align_granules - 1);
 
     if (idx == 0) {
@@ -348,6 +352,7 @@ bool al_runs_should_purge(const struct al_runs *runs) {
  */
 static uint32_t collect_locked(struct al_runs *runs, size_t keep,
                                uint32_t batch[PURGE_BATCH_COUNT]) {
+    al_lock_assert_held(&runs->lock);
     uint32_t count = 0;
     uint32_t idx = al_treap_previous(runs->root_idx, 0);
 

@@ -42,7 +42,8 @@ static struct {
     /* Guarded by lock. */
     struct al_lock lock;
     struct al_tcache *live;
-    struct al_tcache *pool; /* flushed, through `next` */
+    struct al_tcache *pool;       /* flushed, through `next` */
+    struct al_tcache *fork_cache; /* the forking thread's, while it forks */
 
     /* Atomic sums of what no live cache counts. */
     _Atomic uint64_t past_allocated_bytes, past_freed_bytes;
@@ -58,6 +59,7 @@ static void fold_counters(struct al_tcache *cache, bool is_own) {
 }
 
 static void unlink_locked(struct al_tcache *cache) {
+    al_lock_assert_held(&threads.lock);
     if (cache->prev != NULL) {
         cache->prev->next = cache->next;
     } else {
@@ -71,6 +73,7 @@ static void unlink_locked(struct al_tcache *cache) {
 }
 
 static void link_locked(struct al_tcache *cache) {
+    al_lock_assert_held(&threads.lock);
     cache->prev = NULL;
     cache->next = threads.live;
     if (threads.live != NULL) {
@@ -151,6 +154,7 @@ static void thread_ending(void *value) {
 /* ---- start-up ---- */
 
 static void init_locked(void) {
+    al_lock_assert_held(&threads.init_lock);
     al_options_read();
     al_map_init();
     al_arena_boot(al_options.narenas, al_options.dirty_decay_ms);
@@ -393,9 +397,9 @@ void al_audit_all(void) {
 /* ---- fork ---- */
 
 static void fork_prepare(void) {
-    struct al_tcache *const cache = al_thread_cache();
+    struct al_tcache *const cache = al_self;
 
-    if (cache != NULL) {
+    if (cache != &al_null_tcache) {
         cache->reentry++;
     }
     al_hooks.fork_prepare();
@@ -406,15 +410,18 @@ static void fork_prepare(void) {
     al_map_fork_prepare();
     al_slab_fork_prepare();
     al_meta_fork_prepare();
+    threads.fork_cache = cache;
 }
 
-static void fork_ended(void) {
-    if (al_self != &al_null_tcache) {
-        al_self->reentry--;
+static void fork_ended(struct al_tcache *cache) {
+    if (cache != &al_null_tcache) {
+        cache->reentry--;
     }
 }
 
 static void fork_parent(void) {
+    struct al_tcache *const cache = threads.fork_cache;
+
     al_meta_fork_parent();
     al_slab_fork_parent();
     al_map_fork_parent();
@@ -423,7 +430,7 @@ static void fork_parent(void) {
     al_lock_give(&threads.lock);
     al_lock_give(&threads.init_lock);
     al_hooks.fork_parent();
-    fork_ended();
+    fork_ended(cache);
 }
 
 /* The other threads are gone, and with them what their caches hold: a bounded leak, since a
@@ -443,6 +450,8 @@ static void drop_other_caches(void) {
 }
 
 static void fork_child(void) {
+    struct al_tcache *const cache = threads.fork_cache;
+
     al_meta_fork_child();
     al_slab_fork_child();
     al_map_fork_child();
@@ -452,7 +461,7 @@ static void fork_child(void) {
     al_lock_reset(&threads.lock);
     al_lock_reset(&threads.init_lock);
     al_hooks.fork_child();
-    fork_ended();
+    fork_ended(cache);
 }
 
 /* Not at the first malloc: registering may allocate, and before this runs there is nobody

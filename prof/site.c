@@ -383,6 +383,7 @@ void pf_site_sum(const struct pf_site *site, struct pf_counts *live, struct pf_c
 static void fork_all(bool is_child, bool is_taking) {
     uint32_t bucket = 0;
 
+    al_lock_rank_track(false);
     for (struct pf_site *site = (struct pf_site *)(uintptr_t)pf_site_next(NULL, &bucket);
          site != NULL; site = (struct pf_site *)(uintptr_t)pf_site_next(site, &bucket)) {
         if (is_taking) {
@@ -393,6 +394,7 @@ static void fork_all(bool is_child, bool is_taking) {
             al_lock_give(&site->lock);
         }
     }
+    al_lock_rank_track(true);
 }
 
 void pf_site_fork_prepare(void) {

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,12 @@ int main(int argc, char **argv) {
     if (getenv("TALLY_EXACT") != NULL &&
         mallctl("thread.allocatedp", &counter, &counter_bytes, NULL, 0) != 0) {
         return 2;
+    }
+    if (argc > 1 && strcmp(argv[1], "is_debug") == 0) {
+        bool is_debug = false;
+        size_t is_debug_bytes = sizeof(is_debug);
+        (void)mallctl("config.debug", &is_debug, &is_debug_bytes, NULL, 0);
+        return is_debug ? 0 : 1;
     }
     for (size_t idx = 0; idx < sizeof(cases) / sizeof(cases[0]); idx++) {
         if (argc > 1 && strcmp(argv[1], cases[idx].name) == 0) {

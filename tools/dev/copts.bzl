@@ -61,4 +61,4 @@ TALLY_COPTS = ["-std=c17"] + _WARNINGS + _CODEGEN + [
     "-Wnested-externs",
 ]
 
-TALLY_CXXOPTS = ["-std=c++17"] + _WARNINGS + _CODEGEN
+TALLY_CXXOPTS = ["-std=c++17", "-fsized-deallocation"] + _WARNINGS + _CODEGEN

@@ -136,7 +136,7 @@ rule_assert_density() {
         [[ ${#files[@]} -gt 0 ]] || continue
         lines=$(cat "${files[@]}" | wc -l)
         asserts=$(cat "${files[@]}" |
-            grep -cwE '(AL_CHECK|AL_CHECK_PTR|AL_ASSERT|AL_AUDIT|static_assert)' || true)
+            grep -cwE '(AL_CHECK|AL_CHECK_PTR|AL_ASSERT|AL_AUDIT|static_assert|al_lock_assert_held)' || true)
         if [[ $((asserts * 1000)) -lt $((lines * ASSERTS_PER_KLOC_MIN)) ]]; then
             say "$folder: $asserts checks in $lines lines; at least $ASSERTS_PER_KLOC_MIN in 1000"
         fi
