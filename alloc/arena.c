@@ -155,9 +155,9 @@ int al_arenas_dirty_decay_ms_set(ssize_t decay_ms) {
 void al_arena_tick(struct al_arena *arena) {
     struct al_runs *const runs = &arena->runs;
 
-    /* Unlocked looks: a stale answer costs one tick. */
-    if (runs->decay.decay_ms >= 0 && runs->dirty_granules != 0 &&
-        al_os_time_ns() >= runs->decay.epoch_ns + runs->decay.step_ns) {
+    const uint64_t due_ns = al_runs_purge_due_ns(runs);
+
+    if (due_ns != UINT64_MAX && al_os_time_ns() >= due_ns) {
         al_runs_purge(runs, false);
     }
 }

@@ -32,8 +32,39 @@ enum {
 };
 
 void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_ms) {
-    *runs = (struct al_runs){.arena_idx = arena_idx};
+    *runs = (struct al_runs){.arena_idx = arena_idx, .purge_due_ns = UINT64_MAX};
     al_decay_init(&runs->decay, dirty_decay_ms, al_os_time_ns());
+}
+
+static size_t keep_granules(const struct al_runs *runs) {
+    const size_t active = runs->mapped_granules - runs->free_granules;
+    const size_t share = active / DIRTY_KEEP_SHARE;
+
+    return share > DIRTY_KEEP_GRANULES ? share : DIRTY_KEEP_GRANULES;
+}
+
+/* Dirty granules that may stay now. */
+static size_t allowed_granules(const struct al_runs *runs) {
+    if (runs->decay.decay_ms < 0) {
+        return SIZE_MAX;
+    }
+    if (runs->decay.decay_ms == 0) {
+        return 0;
+    }
+    return keep_granules(runs);
+}
+
+/* To be called when dirty_granules or decay has changed. */
+static void plan_locked(struct al_runs *runs) {
+    al_lock_assert_held(&runs->lock);
+    uint64_t due_ns = runs->decay.epoch_ns + runs->decay.step_ns;
+
+    if (runs->dirty_granules == 0 || runs->decay.decay_ms < 0) {
+        due_ns = UINT64_MAX;
+    } else if (runs->dirty_granules > allowed_granules(runs)) {
+        due_ns = 0;
+    }
+    atomic_store_explicit(&runs->purge_due_ns, due_ns, memory_order_relaxed);
 }
 
 static uintptr_t end_addr(const struct al_extent *extent) {
@@ -279,9 +310,10 @@ void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
     al_map_set(extent->base_addr, extent->granules, al_map_entry_make(0, low));
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     insert_locked(runs, extent_idx, absorbed);
+    plan_locked(runs);
     al_lock_give(&runs->lock);
     give_absorbed(absorbed);
-    if (al_runs_should_purge(runs)) {
+    if (al_runs_purge_due_ns(runs) == 0) {
         al_runs_purge(runs, false);
     }
 }
@@ -324,28 +356,6 @@ bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer
 }
 
 /* ---- purging ---- */
-
-static size_t keep_granules(const struct al_runs *runs) {
-    const size_t active = runs->mapped_granules - runs->free_granules;
-    const size_t share = active / DIRTY_KEEP_SHARE;
-
-    return share > DIRTY_KEEP_GRANULES ? share : DIRTY_KEEP_GRANULES;
-}
-
-/* Dirty granules that may stay now. */
-static size_t allowed_granules(const struct al_runs *runs) {
-    if (runs->decay.decay_ms < 0) {
-        return SIZE_MAX;
-    }
-    if (runs->decay.decay_ms == 0) {
-        return 0;
-    }
-    return keep_granules(runs);
-}
-
-bool al_runs_should_purge(const struct al_runs *runs) {
-    return runs->dirty_granules > allowed_granules(runs);
-}
 
 /* Takes up to PURGE_BATCH_COUNT dirty runs out of the heap, the largest first, until only
  * `keep` dirty granules are left.
@@ -390,6 +400,7 @@ static void purge_one(struct al_runs *runs, uint32_t idx) {
     extent->free.is_skipped = !is_purged;
     runs->purge_count++;
     runs->purged_granules += is_purged ? dirty : 0;
+    plan_locked(runs);
     al_lock_give(&runs->lock);
     give_absorbed(absorbed);
 }
@@ -409,6 +420,7 @@ void al_runs_purge(struct al_runs *runs, bool all) {
         }
         count = collect_locked(runs, all ? 0 : keep, batch);
         al_decay_purged(&runs->decay, runs->dirty_granules);
+        plan_locked(runs);
         al_lock_give(&runs->lock);
         for (uint32_t idx = 0; idx < count; idx++) {
             purge_one(runs, batch[idx]);
@@ -421,6 +433,7 @@ void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms) {
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     al_decay_init(&runs->decay, decay_ms, now_ns); /* all that is dirty counts as fresh */
+    plan_locked(runs);
     al_lock_give(&runs->lock);
     al_runs_purge(runs, decay_ms == 0);
 }

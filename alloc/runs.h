@@ -39,6 +39,8 @@ struct al_runs {
     uint64_t large_malloc_count, large_free_count;
     uint64_t purge_count, purged_granules;
     struct al_decay decay;
+
+    _Atomic uint64_t purge_due_ns; /* written under lock, read without */
 };
 
 void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_ms);
@@ -64,7 +66,13 @@ AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, u
 
 /* Purges what decay says may no longer stay (all: everything dirty). */
 void al_runs_purge(struct al_runs *runs, bool all);
-bool al_runs_should_purge(const struct al_runs *runs); /* a hint, without the lock */
+
+/* When al_runs_purge has work again: 0 now, UINT64_MAX nothing to do. Without the lock: a stale
+ * answer costs one look.
+ */
+AL_INLINE uint64_t al_runs_purge_due_ns(const struct al_runs *runs) {
+    return atomic_load_explicit(&runs->purge_due_ns, memory_order_relaxed);
+}
 
 void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms);
 
