@@ -433,16 +433,35 @@ void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
     slab->slab.free_list = block;
     slab->slab.free_count++;
     bin->used_count--;
-    const bool is_empty = slab->slab.free_count == slab->slab.carved_count;
-    if (is_empty) {
+    /* The last slab stays: samples come one by one, and making a slab costs more than the rest
+     * of a sample.
+     */
+    const bool is_surplus = slab->slab.free_count == slab->slab.carved_count && bin->slab_count > 1;
+    if (is_surplus) {
         unlist_locked(bin, slab);
         bin->slab_count--;
     } else {
         relist_locked(bin, slab, slab_idx);
     }
     al_lock_give(&bin->lock);
-    if (is_empty) {
+    if (is_surplus) {
         al_slab_destroy(bin->runs, slab_idx);
+    }
+}
+
+void al_bin_drop_empty(struct al_bin *bin) {
+    al_lock_take(&bin->lock, AL_RANK_BIN);
+    uint32_t idx = bin->list_idx[0]; /* where the emptiest are */
+    while (idx != 0 && al_extent_at(idx)->slab.free_count != al_extent_at(idx)->slab.carved_count) {
+        idx = al_extent_at(idx)->slab.next_idx;
+    }
+    if (idx != 0) {
+        unlist_locked(bin, al_extent_at(idx));
+        bin->slab_count--;
+    }
+    al_lock_give(&bin->lock);
+    if (idx != 0) {
+        al_slab_destroy(bin->runs, idx);
     }
 }
 

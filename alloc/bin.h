@@ -74,6 +74,9 @@ void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record);
 void *al_bin_sampled_record(const void *block, uint32_t slab_idx);
 void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx);
 
+/* Gives up the empty slab that samples keep for the next of them. */
+void al_bin_drop_empty(struct al_bin *bin);
+
 /* Dies unless `block` is the start of a carved slot of the slab. */
 void al_bin_check_block(const struct al_extent *slab, const void *block);
 

@@ -27,6 +27,7 @@ int al_arena_lookup(const void *ptr, unsigned *arena_idx) {
 static void purge_arena(struct al_arena *arena, bool all) {
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         al_bin_drain(&arena->bins[class_idx]);
+        al_bin_drop_empty(&arena->sampled[class_idx]);
     }
     al_runs_purge(&arena->runs, all);
 }

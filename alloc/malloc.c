@@ -27,8 +27,15 @@ static void *no_memory(void) {
 }
 
 AL_NOINLINE void *al_malloc_slow(size_t size_bytes) {
-    void *const ptr = al_request_malloc(size_bytes, NULL);
+    struct al_tcache *const cache = al_self;
+    void *ptr = NULL;
 
+    /* An empty list is by far the commonest reason; 0 bytes have no class of their own. */
+    if (AL_LIKELY(size_bytes - 1 < AL_CLASS_FINE_MAX_BYTES && cache != &al_null_tcache)) {
+        ptr = al_tcache_malloc_slow(cache, al_class_of(size_bytes), size_bytes);
+    } else {
+        ptr = al_request_malloc(size_bytes, NULL);
+    }
     return AL_LIKELY(ptr != NULL) ? ptr : no_memory();
 }
 

@@ -20,8 +20,8 @@ enum {
     /* Lists that merely go round grow up to this: a slow visit of some 200 instructions is
      * then less than one instruction a pair for small classes.
      */
-    FILL_BYTES_MAX = 16 * 1024,
-    FILL_COUNT_MAX = 256,
+    FILL_BYTES_MAX = 48 * 1024,
+    FILL_COUNT_MAX = 768,
     /* Slow visits between two trims (a power of two), and classes looked at by one. */
     TRIM_TICKS = 64,
     TRIM_CLASS_COUNT = 13,
@@ -298,17 +298,20 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx, uint32_t cap
 /* Fills an empty alloc list. False: no memory. */
 static bool refill(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
+    const uint32_t long_count = bin->flim < FILL_COUNT_MAX ? bin->flim : FILL_COUNT_MAX;
     struct al_list list = {NULL, 0, false};
 
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
-    if (al_tcache_freed_count(bin) < (bin->flim + 1) / 2) {
+    if (al_tcache_freed_count(bin) < long_count - long_count / 4) {
         list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, bin->flim);
     }
     if (list.count == 0 && al_tcache_freed_count(bin) != 0) {
         list = take_freed(cache, class_idx);
         /* The class is busy: let the lists that go round grow, until a visit is cheap. */
-        (void)grow_freed(cache, class_idx, fill_cap(class_idx));
+        if (bin->flim < FILL_COUNT_MAX) {
+            (void)grow_freed(cache, class_idx, fill_cap(class_idx));
+        }
     }
     if (list.count == 0) {
         return false;
