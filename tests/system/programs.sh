@@ -3,7 +3,8 @@
 #
 # programs.sh LIBRARY COMPAT PROGRAM: one of Debian's programs does a piece of work without the library
 # and with it, profiled at three rates; its output must be the same to the byte. Each profiled
-# run leaves a profile at its exit, which must be one that jemalloc's own jeprof reads.
+# run leaves a profile at its exit; that of all allocations, since at exit little may be live, must
+# be one that jemalloc's own jeprof reads.
 set -euo pipefail
 
 library=$(realpath "$1")
@@ -141,7 +142,7 @@ run() {
 
 under=()
 run >want || fail "$program does not run without the library"
-for conf in '' prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12 prof:true,lg_prof_sample:0; do
+for conf in '' prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12,prof_accum:true prof:true,lg_prof_sample:0; do
     rm -f heap.*
     under=(env LD_PRELOAD="$library" LD_LIBRARY_PATH="$compat" MALLOC_CONF="$conf${conf:+,prof_final:true,prof_prefix:$PWD/heap}")
     run >have 2>errors || fail "$program failed under $conf: $(tail -n 20 errors)"
@@ -150,7 +151,7 @@ for conf in '' prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12 prof:true
         # The largest: some children end before anything of theirs was sampled.
         dump=$(find . -name 'heap.*.heap' -printf '%s %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
         [[ -n $dump ]] || fail "$program left no profile"
-        table=$(/usr/bin/jeprof --text /usr/bin/true "$dump" 2>&1) || true
+        table=$(/usr/bin/jeprof --text --alloc_space /usr/bin/true "$dump" 2>&1) || true
         [[ $table == *Total:* ]] || fail "jemalloc's jeprof does not read $dump: $table"
     fi
 done
