@@ -26,6 +26,7 @@ static struct {
 } table;
 
 static void arena_init(struct al_arena *arena, unsigned idx, bool is_auto) {
+    AL_ASSERT(idx < AL_ARENA_COUNT_MAX);
     arena->idx = idx;
     arena->is_auto = is_auto;
     al_runs_init(&arena->runs, idx, atomic_load(&table.decay_ms));
@@ -85,6 +86,7 @@ unsigned al_arena_count(void) {
 
 /* Puts an arena into its place; false if another thread was first. */
 static bool arena_publish(struct al_arena *arena) {
+    AL_ASSERT(arena != NULL && arena->idx < AL_ARENA_COUNT_MAX);
     struct al_arena *none = NULL;
 
     al_lock_take(&table.lock, AL_RANK_ARENAS); /* fork must not see arenas come */

@@ -83,7 +83,7 @@ AL_EXPORT extern void (*malloc_message)(void *opaque, const char *text);
 #if AL_LEVEL >= 2
 #define AL_AUDIT(walk) (walk)
 #else
-#define AL_AUDIT(walk) ((void)0)
+#define AL_AUDIT(walk) ((void)sizeof(((walk), 0)))
 #endif
 
 /* For products that pass 64 bits. */

@@ -30,6 +30,7 @@ static void set_next(void *block, void *next) {
 /* ---- the lists by fullness ---- */
 
 static unsigned wanted_list(const struct al_extent *slab) {
+    AL_ASSERT(slab->slab.free_count <= slab->slab.carved_count);
     const uint32_t used = (uint32_t)slab->slab.carved_count - slab->slab.free_count;
 
     if (slab->slab.free_count == 0 && slab->slab.carved_count == slab->slab.slot_count) {
@@ -84,6 +85,7 @@ static void relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t i
 
 /* Puts `count` blocks head..tail before what `list` holds. */
 static void prepend(struct al_list *list, void *head, void *tail, uint32_t count) {
+    AL_ASSERT(head != NULL && tail != NULL && count > 0);
     if (list->head != NULL) {
         set_next(tail, list->head);
     }
@@ -94,6 +96,8 @@ static void prepend(struct al_list *list, void *head, void *tail, uint32_t count
 
 /* Slots never used before: at most a page's worth, at least one. */
 static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t want) {
+    AL_ASSERT(slab->slab.carved_count <= slab->slab.slot_count);
+    AL_ASSERT(want > 0);
     const size_t slot_bytes = al_class_bytes(slab->class_idx);
     const uint32_t left = (uint32_t)slab->slab.slot_count - slab->slab.carved_count;
     uint32_t count = (uint32_t)(AL_SLAB_CARVE_BYTES / slot_bytes);
@@ -195,6 +199,7 @@ static void *take_one_locked(struct al_bin *bin) {
 
 /* Makes a slab and puts it into the bin. No lock held on entry and exit. */
 static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     const uint32_t idx = al_slab_create(bin->runs, class_idx, kind);
 
     if (idx == 0) {
@@ -209,6 +214,7 @@ static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind
 
 /* The last block of a short list. */
 static void *tail_of(struct al_list list) {
+    AL_ASSERT(list.head != NULL && list.count > 0);
     void *block = list.head;
 
     for (uint32_t idx = 1; idx < list.count; idx++) {
@@ -238,6 +244,8 @@ static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
 }
 
 struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
+    AL_ASSERT(want > 0);
     struct al_list list;
 
     do { /* ends: add_slab fails, or its slab is there unless other threads emptied it */
@@ -249,6 +257,7 @@ struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want
 }
 
 static void *take_one(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     void *block = NULL;
 
     do { /* ends as al_bin_fill does */
@@ -267,6 +276,7 @@ void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
 /* ---- blocks come back ---- */
 
 void al_bin_check_block(const struct al_extent *slab, const void *block) {
+    AL_ASSERT(slab->class_idx > 0 && slab->class_idx < AL_CLASS_COUNT);
     const uintptr_t offset_bytes = (uintptr_t)block - slab->base_addr;
 
     if (AL_UNLIKELY(offset_bytes >= al_extent_bytes(slab))) {
@@ -331,6 +341,7 @@ static void chain_empty(uint32_t *empty_idx, uint32_t idx) {
 }
 
 void al_bin_flush(struct al_bin *bin, struct al_list list) {
+    AL_ASSERT(list.head != NULL && list.count > 0);
     uint32_t empty_idx = 0;
 
     al_lock_take(&bin->lock, AL_RANK_BIN);
@@ -352,6 +363,8 @@ void al_bin_flush(struct al_bin *bin, struct al_list list) {
 
 void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
                         uint32_t count) {
+    AL_ASSERT(head != NULL && tail != NULL && count > 0);
+    AL_ASSERT(slab_idx != 0);
     struct al_extent *const slab = al_extent_at(slab_idx);
     uint64_t remote = atomic_load_explicit(&slab->slab.remote, memory_order_relaxed);
     uint64_t pushed = 0;
@@ -401,6 +414,7 @@ void *al_bin_sampled_take(struct al_bin *bin, unsigned class_idx) {
 }
 
 static uint32_t sampled_slot(const void *block, uint32_t slab_idx) {
+    AL_ASSERT(al_extent_kind(al_extent_at(slab_idx)) == AL_EXTENT_SAMPLED);
     const struct al_extent *const slab = al_extent_at(slab_idx);
 
     al_bin_check_block(slab, block);
@@ -408,6 +422,7 @@ static uint32_t sampled_slot(const void *block, uint32_t slab_idx) {
 }
 
 void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record) {
+    AL_ASSERT(record != NULL);
     al_extent_at(slab_idx)->slab.records[sampled_slot(block, slab_idx)] = record;
 }
 

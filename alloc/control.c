@@ -12,6 +12,7 @@
 #include <limits.h>
 
 int al_arena_lookup(const void *ptr, unsigned *arena_idx) {
+    AL_ASSERT(arena_idx != NULL);
     const uint64_t entry = al_map_entry(ptr);
     const uint32_t low = al_map_entry_low(entry);
 

@@ -9,6 +9,7 @@
 enum { SHARE_LG = 24 };
 
 uint32_t al_decay_keep_share(unsigned age_steps) {
+    AL_ASSERT(age_steps <= AL_DECAY_STEP_COUNT);
     if (age_steps >= AL_DECAY_STEP_COUNT) {
         return 0;
     }
@@ -44,6 +45,7 @@ static size_t backlog_limit(const struct al_decay *decay) {
 }
 
 static size_t fresh_granules(const struct al_decay *decay, size_t dirty_granules) {
+    AL_ASSERT(decay->decay_ms >= -1);
     return dirty_granules > decay->unpurged_granules ? dirty_granules - decay->unpurged_granules
                                                      : 0;
 }

@@ -24,6 +24,7 @@ size_t al_large_usable_bytes(size_t size_bytes) {
 }
 
 static uint32_t granules_of(size_t usable_bytes) {
+    AL_ASSERT(usable_bytes > 0);
     return (uint32_t)((usable_bytes + AL_GRANULE_BYTES - 1) >> AL_GRANULE_LG);
 }
 
@@ -45,6 +46,7 @@ static void count_huge(struct al_arena *arena, size_t new_bytes, size_t old_byte
 
 /* Tells the map who owns the granules; the first one bears the pointer. */
 static void publish(uint32_t idx, size_t first_granule) {
+    AL_ASSERT(idx != 0);
     const struct al_extent *const extent = al_extent_at(idx);
     const uintptr_t base_addr = extent->base_addr;
 
@@ -60,6 +62,7 @@ static void publish(uint32_t idx, size_t first_granule) {
 /* ---- mappings of their own ---- */
 
 static bool map_huge(struct al_extent *extent, size_t usable_bytes, size_t align_bytes) {
+    AL_ASSERT(al_is_pow2(align_bytes));
     const size_t bytes = al_round_up(usable_bytes, AL_GRANULE_BYTES);
     const size_t slack_bytes = align_bytes > AL_GRANULE_BYTES ? align_bytes : AL_GRANULE_BYTES;
 
@@ -88,6 +91,7 @@ static bool map_huge(struct al_extent *extent, size_t usable_bytes, size_t align
 }
 
 static bool resize_huge(struct al_extent *extent, size_t usable_bytes) {
+    AL_ASSERT(al_extent_kind(extent) == AL_EXTENT_HUGE);
     const size_t old_bytes = al_extent_bytes(extent);
     const size_t new_bytes = al_round_up(usable_bytes, AL_GRANULE_BYTES);
 
@@ -130,6 +134,8 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
 
 void *al_large_malloc(struct al_arena *arena, size_t size_bytes, size_t align_bytes,
                       bool *is_zeroed) {
+    AL_ASSERT(al_is_pow2(align_bytes));
+    AL_ASSERT(is_zeroed != NULL);
     if (size_bytes > AL_SIZE_MAX_BYTES || align_bytes > AL_SIZE_MAX_BYTES) {
         return NULL;
     }
@@ -228,6 +234,7 @@ bool al_large_resize(struct al_extent *extent, size_t size_bytes, bool *is_zeroe
 }
 
 void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t size_bytes) {
+    AL_ASSERT(ptr != NULL);
     const struct al_extent *const old = al_large_extent(ptr, entry);
     const size_t old_bytes = al_extent_bytes(old);
     bool is_zeroed = false;

@@ -59,6 +59,7 @@ static bool window_is_committed(uint64_t slot_idx) {
 
 /* Commits the windows of slots [first, last]. Two threads may both commit one: harmless. */
 static bool commit_slots(uint64_t first_slot, uint64_t last_slot) {
+    AL_ASSERT(first_slot <= last_slot);
     const uint64_t last_window = last_slot * sizeof(uint64_t) >> WINDOW_LG;
 
     for (uint64_t window = first_slot * sizeof(uint64_t) >> WINDOW_LG; window <= last_window;
@@ -196,6 +197,7 @@ static bool two_level_cover(uint64_t first_slot, uint64_t last_slot) {
 
 /* Whether the span of all our addresses, with this range, is still free of aliases. */
 static bool narrow_cover(uintptr_t low, uintptr_t high) {
+    AL_ASSERT(low < high);
     const uintptr_t span_bytes_max = (uintptr_t)AL_GRANULE_BYTES << state.bits;
 
     al_lock_take(&state.lock, AL_RANK_MAP);

@@ -247,6 +247,7 @@ static const char *set_number(const struct al_option_row *row, struct span value
 }
 
 static const char *set_word(const struct al_option_row *row, struct span value) {
+    AL_ASSERT(row->words != NULL);
     uint32_t idx = 0;
 
     for (const char *word = row->words; *word != '\0'; word += strlen(word) + 1) {

@@ -71,6 +71,7 @@ void *al_os_map(void *hint, size_t bytes) {
 }
 
 void *al_os_reserve(size_t bytes) {
+    AL_ASSERT(bytes % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
 
     if (!may_ask()) {
@@ -83,6 +84,7 @@ void *al_os_reserve(size_t bytes) {
 }
 
 bool al_os_commit(void *ptr, size_t bytes) {
+    AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
 
     if (!may_ask()) {
@@ -94,6 +96,7 @@ bool al_os_commit(void *ptr, size_t bytes) {
 }
 
 void al_os_unmap(void *ptr, size_t bytes) {
+    AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
 
     /* Can fail only where the process has too many mappings: then the range stays, unused. */
@@ -102,6 +105,7 @@ void al_os_unmap(void *ptr, size_t bytes) {
 }
 
 bool al_os_purge(void *ptr, size_t bytes) {
+    AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
     const bool is_done = madvise(ptr, bytes, MADV_DONTNEED) == 0;
 

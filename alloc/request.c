@@ -64,6 +64,7 @@ static void drop_record(struct al_tcache *cache, void *record) {
 
 static void *large_malloc(struct al_tcache *cache, struct al_arena *arena, size_t size_bytes,
                           size_t align_bytes, bool *is_zeroed) {
+    AL_ASSERT(al_is_pow2(align_bytes));
     void *const ptr = al_large_malloc(arena, size_bytes, align_bytes, is_zeroed);
 
     if (ptr == NULL) {
@@ -96,6 +97,7 @@ static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
  */
 static void large_resized(struct al_tcache *cache, struct al_extent *extent, size_t old_bytes,
                           size_t size_bytes) {
+    AL_ASSERT(old_bytes > 0);
     const size_t new_bytes = extent->large.usable_bytes;
     void *const record = extent->large.record;
 
@@ -144,6 +146,7 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
 
 static void *small_malloc(struct al_tcache *cache, unsigned class_idx, size_t size_bytes,
                           bool *is_zeroed) {
+    AL_ASSERT(class_idx < AL_CLASS_COUNT);
     class_idx = class_idx != 0 ? class_idx : 1; /* malloc(0) */
     if (AL_UNLIKELY(cache == NULL)) {
         return small_uncached(NULL, al_arena_at(0), class_idx, size_bytes);
@@ -164,6 +167,7 @@ static void *small_malloc(struct al_tcache *cache, unsigned class_idx, size_t si
 }
 
 void *al_request_malloc_aligned(size_t size_bytes, size_t align_bytes, bool *is_zeroed) {
+    AL_ASSERT(al_is_pow2(align_bytes));
     struct al_tcache *const cache = al_thread_cache();
     const unsigned class_idx = align_bytes <= AL_QUANTUM_BYTES && size_bytes <= AL_SMALL_MAX_BYTES
                                    ? al_class_of(size_bytes != 0 ? size_bytes : 1)
@@ -243,6 +247,7 @@ static void sampled_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
 }
 
 void al_request_free(void *ptr) {
+    AL_ASSERT(ptr != NULL);
     struct al_tcache *const cache = al_thread_cache();
     const uint64_t entry = al_map_entry(ptr);
 
@@ -291,6 +296,7 @@ void al_request_check_size(const void *ptr, size_t size_bytes, size_t align_byte
 /* ---- realloc ---- */
 
 bool al_request_resize(void *ptr, size_t size_bytes, size_t align_bytes) {
+    AL_ASSERT(ptr != NULL && al_is_pow2(align_bytes));
     const uint64_t entry = al_map_entry(ptr);
 
     if (entry_is_small(entry)) {
@@ -338,6 +344,7 @@ static void *realloc_by_move(void *ptr, size_t size_bytes) {
 }
 
 void *al_request_realloc(void *ptr, size_t size_bytes) {
+    AL_ASSERT(ptr != NULL);
     if (((uintptr_t)ptr & (AL_QUANTUM_BYTES - 1)) != 0) {
         al_die_ptr("pointer that is not aligned as any allocation is", ptr);
     }

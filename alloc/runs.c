@@ -37,6 +37,7 @@ void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_
 }
 
 static size_t keep_granules(const struct al_runs *runs) {
+    AL_ASSERT(runs->free_granules <= runs->mapped_granules);
     const size_t active = runs->mapped_granules - runs->free_granules;
     const size_t share = active / DIRTY_KEEP_SHARE;
 
@@ -72,6 +73,7 @@ static uintptr_t end_addr(const struct al_extent *extent) {
 }
 
 static void mark_ends(uint32_t idx) {
+    AL_ASSERT(idx != 0);
     const struct al_extent *const extent = al_extent_at(idx);
     const uintptr_t ends[] = {extent->base_addr, end_addr(extent) - AL_GRANULE_BYTES};
 
@@ -159,6 +161,7 @@ static void give_absorbed(const uint32_t absorbed[2]) {
 
 /* Asks the kernel for address space for a run of `granules`. No lock held. */
 static bool grow(struct al_runs *runs, uint32_t granules) {
+    AL_ASSERT(granules > 0);
     const uint32_t extent_idx = al_extent_take();
 
     if (extent_idx == 0) {
@@ -272,6 +275,8 @@ static bool take_locked(struct al_runs *runs, struct al_extent *extent, uint32_t
 
 bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
                   uint32_t align_granules, bool *is_zeroed) {
+    AL_ASSERT(granules > 0);
+    AL_ASSERT(al_is_pow2(align_granules));
     struct al_extent *const extent = al_extent_at(extent_idx);
     uint32_t spare_idx = 0;
     bool is_taken = false;
@@ -301,6 +306,7 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
 }
 
 void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
+    AL_ASSERT(extent_idx != 0);
     struct al_extent *const extent = al_extent_at(extent_idx);
     const uint32_t low = is_dirty ? AL_MAP_FREE_DIRTY : AL_MAP_FREE_CLEAN;
     uint32_t absorbed[2];
@@ -320,6 +326,7 @@ void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
 
 bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t more,
                     bool *is_zeroed) {
+    AL_ASSERT(more > 0);
     uint32_t spare_idx = 0;
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
@@ -341,6 +348,7 @@ bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t mor
 }
 
 bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer) {
+    AL_ASSERT(fewer > 0 && fewer < extent->granules);
     const uint32_t tail_idx = al_extent_take();
 
     AL_ASSERT(fewer < extent->granules);
@@ -386,6 +394,7 @@ static uint32_t collect_locked(struct al_runs *runs, size_t keep,
 
 /* Purges one run taken out of the heap, and puts it back. No lock held. */
 static void purge_one(struct al_runs *runs, uint32_t idx) {
+    AL_ASSERT(idx != 0);
     struct al_extent *const extent = al_extent_at(idx);
     const uint32_t dirty = extent->free.dirty_granules;
     const bool is_purged = al_os_purge((void *)extent->base_addr, al_extent_bytes(extent));
@@ -429,6 +438,7 @@ void al_runs_purge(struct al_runs *runs, bool all) {
 }
 
 void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms) {
+    AL_ASSERT(decay_ms >= -1);
     const uint64_t now_ns = al_os_time_ns();
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);

@@ -17,6 +17,7 @@ static struct {
 } record_arrays;
 
 static void **take_records(unsigned class_idx) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     const size_t bytes = sizeof(void *) * al_class_slab_slots(class_idx);
 
     al_lock_take(&record_arrays.lock, AL_RANK_RECORDS);
@@ -30,6 +31,7 @@ static void **take_records(unsigned class_idx) {
 }
 
 static void give_records(unsigned class_idx, void **records) {
+    AL_ASSERT(records != NULL);
     al_lock_take(&record_arrays.lock, AL_RANK_RECORDS);
     records[0] = record_arrays.unused[class_idx];
     record_arrays.unused[class_idx] = records;
@@ -37,6 +39,8 @@ static void give_records(unsigned class_idx, void **records) {
 }
 
 uint32_t al_slab_create(struct al_runs *runs, unsigned class_idx, enum al_extent_kind kind) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
+    AL_ASSERT(kind == AL_EXTENT_SLAB || kind == AL_EXTENT_SAMPLED);
     const uint32_t granules = al_class_slab_granules(class_idx);
     const uint32_t idx = al_extent_take();
     void **records = NULL;
@@ -76,6 +80,7 @@ uint32_t al_slab_create(struct al_runs *runs, unsigned class_idx, enum al_extent
 }
 
 void al_slab_destroy(struct al_runs *runs, uint32_t slab_idx) {
+    AL_ASSERT(slab_idx != 0);
     struct al_extent *const slab = al_extent_at(slab_idx);
 
     AL_ASSERT(atomic_load(&slab->slab.remote) == 0);

@@ -16,6 +16,7 @@ static size_t granule_bytes(size_t granules) {
 
 /* Blocks out of slabs, those in caches included, and slabs' memory, from the bins. */
 static void read_bins(struct al_arena *arena, struct al_stats_arena *stats) {
+    AL_ASSERT(arena != NULL && stats != NULL);
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         struct al_bin *const bins[] = {&arena->bins[class_idx], &arena->sampled[class_idx]};
         for (size_t which = 0; which < AL_ARRAY_COUNT(bins); which++) {

@@ -11,17 +11,17 @@
 #include "alloc/tcache_list.h"
 
 enum {
-    /* Cap of a freed list: 64 KiB, two blocks at least. 64 KiB to 1 MiB made no difference to
-     * real programs (DESIGN section 4), so the smallest wins.
+    /* Cap of a freed list: two blocks at least. Half of it goes round without ever being full,
+     * so that a slow visit of some 200 instructions comes once in several hundred pairs.
      */
-    BIN_BYTES_MAX = 64 * 1024,
+    BIN_BYTES_MAX = 96 * 1024,
+    BIN_COUNT_MAX = 1536,
     BIN_COUNT_MIN = 2,
     FLIM_START_BYTES = 2048,
-    /* Lists that merely go round grow up to this: a slow visit of some 200 instructions is
-     * then less than one instruction a pair for small classes.
+    /* Up to here a list may grow while the thread's bound lasts; beyond, only while half of it
+     * is left, so that a few busy classes do not starve many.
      */
-    FILL_BYTES_MAX = 48 * 1024,
-    FILL_COUNT_MAX = 768,
+    BIN_BYTES_FAIR = 32 * 1024,
     /* Slow visits between two trims (a power of two), and classes looked at by one. */
     TRIM_TICKS = 64,
     TRIM_CLASS_COUNT = 13,
@@ -37,13 +37,7 @@ static char dropped_record;
 static uint32_t bin_cap(unsigned class_idx) {
     const uint32_t cap = (uint32_t)(BIN_BYTES_MAX / al_class_bytes(class_idx));
 
-    return cap > BIN_COUNT_MIN ? cap : BIN_COUNT_MIN;
-}
-
-static uint32_t fill_cap(unsigned class_idx) {
-    const uint32_t cap = (uint32_t)(FILL_BYTES_MAX / al_class_bytes(class_idx));
-
-    return cap < FILL_COUNT_MAX ? cap : FILL_COUNT_MAX;
+    return cap < BIN_COUNT_MIN ? BIN_COUNT_MIN : cap < BIN_COUNT_MAX ? cap : BIN_COUNT_MAX;
 }
 
 static uint32_t flim_start(unsigned class_idx) {
@@ -55,6 +49,7 @@ static uint32_t flim_start(unsigned class_idx) {
 /* ---- sampling countdowns ---- */
 
 static uint64_t draw(struct al_tcache *cache, unsigned class_idx) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     if (!cache->is_sampling || !al_sample_is_active()) {
         return AL_SAMPLE_NEVER;
     }
@@ -168,6 +163,7 @@ bool al_tcache_draw(struct al_tcache *cache, size_t bytes) {
 
 void *al_tcache_sample(struct al_tcache *cache, const void *ptr, size_t requested_bytes,
                        size_t usable_bytes) {
+    AL_ASSERT(ptr != NULL && requested_bytes <= usable_bytes);
     const unsigned rate_lg = al_sample_rate_lg();
     const struct al_sampled sampled = {
         .ptr = ptr,
@@ -214,6 +210,7 @@ static void *sampled_take(struct al_tcache *cache, unsigned class_idx) {
 
 static void sampled_record(struct al_tcache *cache, unsigned class_idx, void *block,
                            size_t requested_bytes) {
+    AL_ASSERT(block != NULL);
     const size_t usable_bytes = al_class_bytes(class_idx);
 
     al_bin_sampled_set(block, al_map_entry_extent(al_map_entry(block)),
@@ -269,6 +266,7 @@ static void reset_freed(struct al_tcache_bin *bin) {
 }
 
 static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
+    AL_ASSERT(cache->bins[class_idx].room <= cache->bins[class_idx].flim);
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     const struct al_list list = {bin->freed, al_tcache_freed_count(bin), false};
 
@@ -277,16 +275,21 @@ static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
     return list;
 }
 
-/* Twice the room, up to `cap` blocks, if the thread's bound allows it. */
-static bool grow_freed(struct al_tcache *cache, unsigned class_idx, uint32_t cap) {
+/* Twice the room, if the class's cap and the thread's bound allow it. */
+static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
+    const uint32_t cap = bin_cap(class_idx);
     const uint32_t wanted = bin->flim * 2 < cap ? bin->flim * 2 : cap;
+    const size_t size_bytes = al_class_bytes(class_idx);
 
     if (wanted <= bin->flim) {
         return false;
     }
-    const size_t more_bytes = (wanted - bin->flim) * al_class_bytes(class_idx);
-    if (cache->grown_bytes + more_bytes > AL_TCACHE_GROWN_BYTES_MAX) {
+    const size_t more_bytes = (wanted - bin->flim) * size_bytes;
+    const size_t bound_bytes = wanted * size_bytes <= BIN_BYTES_FAIR
+                                   ? AL_TCACHE_GROWN_BYTES_MAX
+                                   : AL_TCACHE_GROWN_BYTES_MAX / 2;
+    if (cache->grown_bytes + more_bytes > bound_bytes) {
         return false;
     }
     cache->grown_bytes += (uint32_t)more_bytes;
@@ -298,19 +301,22 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx, uint32_t cap
 /* Fills an empty alloc list. False: no memory. */
 static bool refill(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
-    const uint32_t long_count = bin->flim < FILL_COUNT_MAX ? bin->flim : FILL_COUNT_MAX;
+    /* What goes round is half of what fits: with the whole, `freed` would be full before `alloc`
+     * is empty in every other round, and all of it would go home.
+     */
+    const uint32_t long_count = (bin->flim + 1) / 2;
     struct al_list list = {NULL, 0, false};
 
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
     if (al_tcache_freed_count(bin) < long_count - long_count / 4) {
-        list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, bin->flim);
+        list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, long_count);
     }
     if (list.count == 0 && al_tcache_freed_count(bin) != 0) {
         list = take_freed(cache, class_idx);
         /* The class is busy: let the lists that go round grow, until a visit is cheap. */
-        if (bin->flim < FILL_COUNT_MAX) {
-            (void)grow_freed(cache, class_idx, fill_cap(class_idx));
+        if (bin->flim < BIN_COUNT_MAX) {
+            (void)grow_freed(cache, class_idx);
         }
     }
     if (list.count == 0) {
@@ -322,6 +328,7 @@ static bool refill(struct al_tcache *cache, unsigned class_idx) {
 
 /* A block of the cache behind the slow path, or of the bin where there is no cache. */
 static void *hidden_take(struct al_tcache *cache, unsigned class_idx) {
+    AL_ASSERT(cache->mode != 0);
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
     struct al_bin *const bin = &cache->arena->bins[class_idx];
 
@@ -366,10 +373,24 @@ static void *mode_malloc(struct al_tcache *cache, unsigned class_idx, size_t req
     return block;
 }
 
+/* Audit builds walk the cache and the class's bin now and then: each time would be quadratic. */
+enum { AUDIT_TICKS = 64 };
+
+static void audit(struct al_tcache *cache, unsigned class_idx) {
+    if (cache->tick % AUDIT_TICKS == 0) {
+        al_tcache_check(cache);
+        al_bin_check(&cache->arena->bins[class_idx], class_idx);
+        al_runs_check(&cache->arena->runs);
+    }
+}
+
 void *al_tcache_malloc_slow(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes) {
+    AL_ASSERT(cache != &al_null_tcache);
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
 
+    AL_AUDIT(audit(cache, class_idx));
     if (AL_UNLIKELY(cold->epoch != al_sample_epoch())) {
         resample(cache, class_idx);
     }
@@ -395,6 +416,7 @@ void *al_tcache_malloc_slow(struct al_tcache *cache, unsigned class_idx, size_t 
 /* ---- the slow path of free ---- */
 
 static void mode_free(struct al_tcache *cache, unsigned class_idx) {
+    AL_ASSERT(cache->mode != 0 && cache->bins[class_idx].freed != NULL);
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
     void *const block = bin->freed;
@@ -420,6 +442,7 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
 }
 
 void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
+    AL_ASSERT(cache->bins[class_idx].room == 0);
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
 
     if (AL_UNLIKELY(cache->mode != 0)) {
@@ -427,7 +450,7 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
         return;
     }
     bin->stamp = cache->tick;
-    if (grow_freed(cache, class_idx, bin_cap(class_idx))) {
+    if (grow_freed(cache, class_idx)) {
         return;
     }
     const struct al_list list = take_freed(cache, class_idx);
@@ -523,6 +546,7 @@ static void set_room(struct al_tcache *cache) {
 }
 
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, bool is_enabled) {
+    AL_ASSERT(arena != NULL);
     cache->arena = arena;
     cache->tag = al_map_tag(arena->idx);
     cache->mode = is_enabled ? 0 : AL_TCACHE_OFF;

@@ -16,7 +16,7 @@
  *          and the registry's links (rank AL_RANK_THREADS).
  * Fails:   never by itself; filling may find no memory.
  * Bound:   `freed` holds at most flim blocks: 2 KiB or one block to begin with, 520 KiB over
- *          all classes, growing to 64 KiB a class (two blocks at least) and by no more than
+ *          all classes, growing to 96 KiB a class (two blocks at least) and by no more than
  *          AL_TCACHE_GROWN_BYTES_MAX together; `alloc` no more than one filling or one former
  *          `freed`.
  *
@@ -68,7 +68,7 @@ struct al_tcache_remote {
 
 enum {
     AL_TCACHE_REMOTE_COUNT = 16,
-    AL_TCACHE_GROWN_BYTES_MAX = 1024 * 1024, /* what all freed lists may grow by together */
+    AL_TCACHE_GROWN_BYTES_MAX = 2048 * 1024, /* what all freed lists may grow by together */
 
     /* Reasons to take the slow path each time. */
     AL_TCACHE_EXACT = 1, /* the program watches our counters through pointers */

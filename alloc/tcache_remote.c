@@ -24,6 +24,7 @@ void al_tcache_send_home(struct al_tcache_remote *batch) {
 }
 
 void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_idx) {
+    AL_ASSERT(slab_idx != 0);
     const struct al_extent *const slab = al_extent_at(slab_idx);
     const size_t size_bytes = al_class_bytes(slab->class_idx);
     struct al_tcache_remote *const batch = &cache->remote[slab_idx % AL_TCACHE_REMOTE_COUNT];

@@ -52,6 +52,7 @@ static struct {
 /* ---- the end of a thread ---- */
 
 static void fold_counters(struct al_tcache *cache, bool is_own) {
+    AL_ASSERT(cache != &al_null_tcache);
     atomic_fetch_add_explicit(&threads.past_allocated_bytes,
                               al_tcache_allocated_bytes(cache, is_own), memory_order_relaxed);
     atomic_fetch_add_explicit(&threads.past_freed_bytes, al_tcache_freed_bytes(cache, is_own),
@@ -105,6 +106,7 @@ static void clear_counters(struct al_tcache *cache) {
 }
 
 static void retire(struct al_tcache *cache) {
+    AL_ASSERT(cache != &al_null_tcache);
     struct al_arena *const arena = cache->arena;
     bool is_parked = false;
 
@@ -177,6 +179,7 @@ void al_init(void) {
 /* ---- the birth of a cache ---- */
 
 static struct al_tcache *take_parked(struct al_arena *arena) {
+    AL_ASSERT(arena != NULL);
     al_lock_take(&threads.lock, AL_RANK_THREADS);
     struct al_tcache *cache = arena->parked;
     if (cache != NULL) {

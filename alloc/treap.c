@@ -16,6 +16,7 @@ static bool is_before(const struct al_extent *a, const struct al_extent *b) {
 }
 
 void al_treap_insert(uint32_t *root, uint32_t idx) {
+    AL_ASSERT(idx != 0);
     struct al_extent *const extent = al_extent_at(idx);
     uint32_t *link = root;
 
@@ -45,6 +46,7 @@ void al_treap_insert(uint32_t *root, uint32_t idx) {
 }
 
 void al_treap_remove(uint32_t *root, uint32_t idx) {
+    AL_ASSERT(idx != 0 && *root != 0);
     const struct al_extent *const extent = al_extent_at(idx);
     uint32_t *link = root;
 
@@ -70,6 +72,7 @@ void al_treap_remove(uint32_t *root, uint32_t idx) {
 }
 
 uint32_t al_treap_best_fit(uint32_t root, uint32_t granules) {
+    AL_ASSERT(granules > 0);
     uint32_t best_idx = 0;
 
     while (root != 0) {

@@ -49,6 +49,9 @@ static bool is_allowed(const struct ct_node *node, const void *old_value, const 
 
 static int read_locked(const struct ct_node *node, const struct ct_args *args, void *old_value,
                        size_t *old_bytes) {
+    al_lock_assert_held(&lock);
+    AL_ASSERT(node->get != NULL);
+    AL_ASSERT((node->access & CT_R) != 0);
     const size_t type_bytes = ct_type_bytes(node->type);
     union ct_value value;
 
@@ -71,6 +74,8 @@ static int read_locked(const struct ct_node *node, const struct ct_args *args, v
  */
 static int call_locked(const struct ct_node *node, struct ct_args *args, void *old_value,
                        size_t *old_bytes, const void *new_value) {
+    al_lock_assert_held(&lock);
+    AL_ASSERT(new_value == NULL || node->set != NULL || (node->access & CT_QUERY) != 0);
     const bool is_query = (node->access & CT_QUERY) != 0;
     union ct_value value;
     int read_err = 0;
@@ -95,11 +100,14 @@ static int call_locked(const struct ct_node *node, struct ct_args *args, void *o
 
 /* A write of false asks for nothing. */
 static bool is_request(const struct ct_node *node, const void *new_value) {
+    AL_ASSERT(node != NULL);
     return node->type != CT_BOOL || (new_value != NULL && *(const bool *)new_value);
 }
 
 int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *old_value,
                  size_t *old_bytes, const void *new_value, size_t new_bytes) {
+    AL_ASSERT(node != NULL && args != NULL);
+    AL_ASSERT(args->mib_count <= CT_MIB_MAX);
     const bool is_query = (node->access & CT_QUERY) != 0;
     const size_t type_bytes = ct_type_bytes(node->type);
     const size_t new_type_bytes = is_query ? sizeof(void *) : type_bytes;

@@ -135,6 +135,7 @@ static int thread_prof_active_set(const struct ct_args *args, const union ct_val
 
 /* UINT_MAX: all of them. */
 static unsigned arena_of(const struct ct_args *args) {
+    AL_ASSERT(args->mib_count >= 2);
     const size_t index = args->mib[1];
 
     return index == CT_ARENAS_ALL || index == al_arena_count() ? UINT_MAX : (unsigned)index;
@@ -172,6 +173,7 @@ static int arenas_decay_set(const struct ct_args *args, const union ct_value *in
 }
 
 static int bin_size_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->mib_count >= 3);
     if (args->mib[2] >= al_class_small_count()) {
         return ENOENT;
     }
@@ -180,6 +182,7 @@ static int bin_size_get(const struct ct_args *args, union ct_value *out) {
 }
 
 static int bin_slab_size_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->mib_count >= 3);
     if (args->mib[2] >= al_class_small_count()) {
         return ENOENT;
     }
@@ -188,6 +191,7 @@ static int bin_slab_size_get(const struct ct_args *args, union ct_value *out) {
 }
 
 static int bin_nregs_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->mib_count >= 3);
     if (args->mib[2] >= al_class_small_count()) {
         return ENOENT;
     }
@@ -196,11 +200,13 @@ static int bin_nregs_get(const struct ct_args *args, union ct_value *out) {
 }
 
 static int bin_nshards_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->mib_count >= 3);
     out->u32 = 1;
     return args->mib[2] < al_class_small_count() ? 0 : ENOENT;
 }
 
 static int lextent_size_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->mib_count >= 3);
     if (args->mib[2] >= al_class_large_count()) {
         return ENOENT;
     }
@@ -321,6 +327,7 @@ const size_t ct_node_count = AL_ARRAY_COUNT(ct_nodes);
 /* ---- opt.* ---- */
 
 static int option_get(const struct ct_args *args, union ct_value *out) {
+    AL_ASSERT(args->option != NULL && args->option->is_node);
     const struct al_option_row *const row = args->option;
     const void *const field = (const char *)&al_options + row->offset_bytes;
 

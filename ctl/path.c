@@ -23,6 +23,7 @@ struct component {
 
 /* Component `depth` of a row; len_bytes 0: it has none. Option rows read "opt.<key>". */
 static struct component row_component(size_t row, size_t depth) {
+    AL_ASSERT(row < row_count());
     const char *at = row < ct_node_count ? ct_nodes[row].path : "opt";
 
     if (row >= ct_node_count && depth == 1) {
@@ -37,6 +38,7 @@ static struct component row_component(size_t row, size_t depth) {
 }
 
 static bool row_exists(size_t row) {
+    AL_ASSERT(row < row_count());
     return row < ct_node_count || al_option_rows[row - ct_node_count].is_node;
 }
 
@@ -50,6 +52,7 @@ static bool is_equal(struct component a, struct component b) {
 
 /* Whether two rows agree in their first `depth` components. */
 static bool is_same_prefix(size_t row, size_t other, size_t depth) {
+    AL_ASSERT(depth <= CT_MIB_MAX);
     for (size_t at = 0; at < depth; at++) {
         if (!is_equal(row_component(row, at), row_component(other, at))) {
             return false;
@@ -59,6 +62,7 @@ static bool is_same_prefix(size_t row, size_t other, size_t depth) {
 }
 
 static size_t first_with_prefix(size_t row, size_t depth) {
+    AL_ASSERT(row < row_count() && depth <= CT_MIB_MAX);
     size_t first = row;
 
     for (size_t other = row; other-- > 0;) {
@@ -71,6 +75,7 @@ static size_t first_with_prefix(size_t row, size_t depth) {
 
 /* As strtoul reads: blanks, a sign, digits, then anything. */
 static bool parse_index(struct component text, size_t *value) {
+    AL_ASSERT(value != NULL);
     size_t at = 0;
     bool has_digit = false;
 
@@ -90,6 +95,7 @@ static bool parse_index(struct component text, size_t *value) {
 
 /* Matches the whole name against the beginning of a row; fills the indexes it has. */
 static bool match_row(size_t row, const char *name, size_t mib[CT_MIB_MAX], size_t *depth) {
+    AL_ASSERT(name != NULL);
     *depth = 0;
     for (const char *at = name;; at++) {
         const struct component want = {at, strcspn(at, ".")};
@@ -109,6 +115,7 @@ static bool match_row(size_t row, const char *name, size_t mib[CT_MIB_MAX], size
 }
 
 int ct_path_to_mib(const char *name, size_t *mib, size_t *mib_count) {
+    AL_ASSERT(name != NULL && mib != NULL && mib_count != NULL);
     size_t found[CT_MIB_MAX];
     size_t depth = 0;
 

@@ -28,6 +28,7 @@ struct printer {
 };
 
 static void put(struct printer *printer, const char *text) {
+    AL_ASSERT(text != NULL);
     if (printer->write != NULL) {
         printer->write(printer->opaque, text);
     } else if (malloc_message != NULL) {
@@ -38,6 +39,8 @@ static void put(struct printer *printer, const char *text) {
 }
 
 static void start_item(struct printer *printer, const char *key) {
+    AL_ASSERT(key != NULL);
+    AL_ASSERT(printer->depth < 8);
     char line[LINE_BYTES];
     struct al_text text;
 
@@ -63,6 +66,7 @@ static void open_object(struct printer *printer, const char *key) {
 }
 
 static void close_object(struct printer *printer) {
+    AL_ASSERT(printer->depth > 0);
     char line[LINE_BYTES];
     struct al_text text;
 
@@ -81,6 +85,7 @@ static void close_object(struct printer *printer) {
 }
 
 static void put_value(struct printer *printer, const char *key, const char *value) {
+    AL_ASSERT(value != NULL);
     start_item(printer, key);
     put(printer, value);
     if (!printer->is_json) {
@@ -112,6 +117,7 @@ static void put_bool(struct printer *printer, const char *key, bool value) {
 
 /* Quotes and backslashes are escaped, control characters left out. */
 static void put_str(struct printer *printer, const char *key, const char *value) {
+    AL_ASSERT(value != NULL);
     char line[LINE_BYTES];
     struct al_text text;
 
@@ -130,6 +136,7 @@ static void put_str(struct printer *printer, const char *key, const char *value)
 }
 
 static void put_option(struct printer *printer, const struct al_option_row *row) {
+    AL_ASSERT(row->is_node);
     const void *const field = (const char *)&al_options + row->offset_bytes;
 
     switch (row->type) {

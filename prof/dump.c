@@ -34,6 +34,8 @@ static bool ends_with(const char *str, const char *end) {
 }
 
 static int write_locked(const char *path) {
+    al_lock_assert_held(&dump.lock);
+    AL_ASSERT(path != NULL);
     const bool is_pprof = ends_with(path, PF_FORMAT_SUFFIX_PROTO);
     struct pf_maps maps;
     const bool has_maps = pf_maps_read(&maps);
@@ -75,6 +77,8 @@ static void report(const char *path, int err) {
 
 /* PREFIX.PID.SEQ.i0.heap. False: it does not fit. */
 static bool make_name_locked(char *name, size_t name_bytes, char letter) {
+    al_lock_assert_held(&dump.lock);
+    AL_ASSERT(name_bytes > 0);
     const char mark[2] = {letter, '\0'};
     struct al_text text;
 

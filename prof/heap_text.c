@@ -11,6 +11,8 @@
 
 void pf_heap_text_distort(const struct pf_counts *counts, unsigned rate_lg, uint64_t *objects,
                           uint64_t *bytes) {
+    AL_ASSERT(rate_lg <= AL_SAMPLE_RATE_LG_MAX);
+    AL_ASSERT(objects != NULL && bytes != NULL);
     const double object_count =
         (double)counts->objects_fixed / (double)(UINT64_C(1) << PF_OBJECT_LG);
     const double byte_count = (double)counts->bytes;
@@ -113,6 +115,7 @@ static void write_head(struct pf_sink *sink, bool has_accum) {
 }
 
 static void write_site(struct pf_sink *sink, const struct pf_site *site, bool has_accum) {
+    AL_ASSERT(site != NULL);
     struct pf_counts live;
     struct pf_counts total;
 

@@ -27,6 +27,7 @@ enum {
 /* ---- the interval ---- */
 
 static double ln(double x) {
+    AL_ASSERT(x > 0.0);
     return x <= 1.0 ? -al_sample_minus_ln(x) : al_sample_minus_ln(1.0 / x);
 }
 
@@ -49,6 +50,7 @@ static double ln_gamma(double a) {
 
 /* P(a, x): the probability that a gamma variable of shape a is below x. */
 static double gamma_below(double a, double x) {
+    AL_ASSERT(a > 0.0 && x >= 0.0);
     if (x <= 0.0) {
         return 0.0;
     }
@@ -64,6 +66,7 @@ static double gamma_below(double a, double x) {
 }
 
 static double square_root(double x) {
+    AL_ASSERT(x >= 0.0);
     double root = x > 1.0 ? x : 1.0;
 
     for (int turn = 0; turn < 2 * HALVINGS && root * root - x > x * 1e-14; turn++) {
@@ -73,6 +76,7 @@ static double square_root(double x) {
 }
 
 double pf_leak_chi2(double freedom, bool is_upper) {
+    AL_ASSERT(freedom > 0.0);
     const double wanted = is_upper ? 0.975 : 0.025;
     const double z = is_upper ? 1.9599639845 : -1.9599639845;
 
@@ -150,6 +154,7 @@ static void put_frame(struct al_text *text, const struct pf_maps *maps, uintptr_
 }
 
 static void put_site(struct al_text *text, const struct pf_maps *maps, const struct top *top) {
+    AL_ASSERT(top->site != NULL);
     double low = 0.0;
     double high = 0.0;
 

@@ -31,6 +31,7 @@ static size_t entries_bytes(size_t text_bytes) {
 
 /* The whole file into `text`, which has room for cap_bytes; 0: it does not fit or fails. */
 static size_t read_text(char *text, size_t cap_bytes) {
+    AL_ASSERT(text != NULL && cap_bytes > 0);
     const int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     size_t len_bytes = 0;
 
@@ -52,6 +53,7 @@ static size_t read_text(char *text, size_t cap_bytes) {
 }
 
 static uint64_t take_hex(const char **at, const char *end) {
+    AL_ASSERT(*at <= end);
     uint64_t value = 0;
 
     for (; *at < end; (*at)++) {
@@ -68,6 +70,7 @@ static uint64_t take_hex(const char **at, const char *end) {
 }
 
 static void skip_field(const char **at, const char *end) {
+    AL_ASSERT(*at <= end);
     while (*at < end && **at != ' ') {
         (*at)++;
     }
@@ -78,6 +81,7 @@ static void skip_field(const char **at, const char *end) {
 
 /* "start-limit perms offset device inode   path" */
 static void parse_line(struct pf_mapping *entry, const char *at, const char *end) {
+    AL_ASSERT(at <= end);
     *entry = (struct pf_mapping){0};
     entry->start = take_hex(&at, end);
     at += at < end;
@@ -94,6 +98,7 @@ static void parse_line(struct pf_mapping *entry, const char *at, const char *end
 }
 
 bool pf_maps_read(struct pf_maps *maps) {
+    AL_ASSERT(maps != NULL);
     *maps = (struct pf_maps){0};
     for (size_t cap_bytes = TEXT_BYTES_FIRST; cap_bytes <= TEXT_BYTES_MAX; cap_bytes *= 4) {
         const size_t block_bytes = al_round_up(cap_bytes + entries_bytes(cap_bytes), AL_PAGE_BYTES);
@@ -146,6 +151,7 @@ const struct pf_mapping *pf_maps_find(const struct pf_maps *maps, uintptr_t addr
 /* ---- build ids ---- */
 
 static bool read_memory(uintptr_t addr, void *out, size_t bytes) {
+    AL_ASSERT(out != NULL && bytes > 0);
     struct iovec to = {out, bytes};
     struct iovec from = {(void *)addr, bytes};
 
@@ -154,6 +160,7 @@ static bool read_memory(uintptr_t addr, void *out, size_t bytes) {
 
 /* The GNU build id among the notes at `addr`. Returns its length, 0 if there is none. */
 static uint32_t note_build_id(uintptr_t addr, size_t bytes, uint8_t *out) {
+    AL_ASSERT(out != NULL);
     AL_ALIGNED(4) unsigned char notes[NOTE_BYTES_MAX];
     const size_t len_bytes = bytes < sizeof(notes) ? bytes : sizeof(notes);
     size_t at = 0;

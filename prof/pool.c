@@ -20,6 +20,8 @@ static struct {
 } pool;
 
 static void *take_locked(size_t bytes) {
+    al_lock_assert_held(&pool.lock);
+    AL_ASSERT(bytes > 0);
     char *const got = pool.next;
 
     if (got == NULL || (size_t)(pool.end - got) < bytes) {
@@ -30,6 +32,7 @@ static void *take_locked(size_t bytes) {
 }
 
 void *pf_pool_take(size_t bytes) {
+    AL_ASSERT(bytes > 0);
     AL_ASSERT(bytes > 0 && bytes < BLOCK_BYTES);
     bytes = al_round_up(bytes, ALIGN_BYTES);
 

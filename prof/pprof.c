@@ -77,6 +77,7 @@ struct writer {
 /* ---- protobuf ---- */
 
 static size_t varint(unsigned char *out, uint64_t value) {
+    AL_ASSERT(out != NULL);
     size_t len_bytes = 0;
 
     do {
@@ -92,6 +93,7 @@ static void put_varint(struct message *message, uint64_t value) {
 }
 
 static void put_field(struct message *message, unsigned field, uint64_t value) {
+    AL_ASSERT(field > 0 && field < 32);
     put_varint(message, field << 3);
     put_varint(message, value);
 }
@@ -158,6 +160,7 @@ static void locations_fini(struct locations *locations) {
 }
 
 static uint64_t location_id(struct locations *locations, uintptr_t addr) {
+    AL_ASSERT(locations != NULL);
     size_t slot =
         (size_t)((addr * UINT64_C(0x9E3779B97F4A7C15)) >> 20) & (locations->slot_count - 1);
 
@@ -250,6 +253,7 @@ static void write_sample(struct writer *writer, const struct pf_site *site,
 }
 
 static void write_site(struct writer *writer, const struct pf_site *site) {
+    AL_ASSERT(site != NULL);
     struct pf_counts live;
     struct pf_counts total;
     struct pf_thread *thread = NULL;

@@ -88,6 +88,7 @@ bool pf_active_get(void) {
 }
 
 int pf_reset(unsigned rate_lg) {
+    AL_ASSERT(rate_lg <= AL_SAMPLE_RATE_LG_MAX);
     const int err = pf_start();
 
     if (err != 0) {
@@ -170,6 +171,7 @@ void pf_cost_read(struct pf_cost *cost) {
 /* ---- hooks ---- */
 
 void *pf_hook_sample(const struct al_sampled *sampled) {
+    AL_ASSERT(sampled != NULL && sampled->ptr != NULL);
     uintptr_t frames[PF_STACK_DEPTH_MAX];
     struct pf_record *record = NULL;
 
@@ -184,6 +186,7 @@ void *pf_hook_sample(const struct al_sampled *sampled) {
 }
 
 void pf_hook_sample_freed(void *record) {
+    AL_ASSERT(record != NULL);
     pf_site_remove(record);
 }
 

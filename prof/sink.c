@@ -69,6 +69,8 @@ static bool gzip_open(struct pf_sink *sink) {
 }
 
 static void write_all(struct pf_sink *sink, const void *bytes, size_t count_bytes) {
+    AL_ASSERT(sink->fd >= 0);
+    AL_ASSERT(bytes != NULL || count_bytes == 0);
     const char *at = bytes;
 
     while (count_bytes > 0 && sink->err == 0) { /* each turn writes a byte or ends */
@@ -83,6 +85,7 @@ static void write_all(struct pf_sink *sink, const void *bytes, size_t count_byte
 }
 
 static void gzip_write(struct pf_sink *sink, const char *bytes, size_t count_bytes, int flush) {
+    AL_ASSERT(sink->gzip != NULL);
     struct pf_gzip *const gzip = sink->gzip;
     int status = Z_OK;
 
@@ -98,6 +101,7 @@ static void gzip_write(struct pf_sink *sink, const char *bytes, size_t count_byt
 }
 
 static void flush(struct pf_sink *sink) {
+    AL_ASSERT(sink->used_bytes <= PF_SINK_BUF_BYTES);
     if (sink->err == 0 && sink->used_bytes > 0) {
         if (sink->gzip != NULL) {
             gzip_write(sink, sink->buf, sink->used_bytes, Z_NO_FLUSH);
@@ -109,6 +113,7 @@ static void flush(struct pf_sink *sink) {
 }
 
 int pf_sink_open(struct pf_sink *sink, const char *path, bool is_gzip) {
+    AL_ASSERT(sink != NULL && path != NULL);
     struct stat status;
     struct al_text text;
 
@@ -140,6 +145,7 @@ int pf_sink_open(struct pf_sink *sink, const char *path, bool is_gzip) {
 }
 
 void pf_sink_write(struct pf_sink *sink, const void *bytes, size_t count_bytes) {
+    AL_ASSERT(sink->used_bytes < PF_SINK_BUF_BYTES);
     const char *at = bytes;
 
     while (count_bytes > 0) { /* each turn takes a byte at least */

@@ -93,6 +93,7 @@ struct pf_thread *pf_thread_self(void) {
 }
 
 void pf_thread_set_name(struct pf_thread *thread, const char *name) {
+    AL_ASSERT(thread != NULL && name != NULL);
     al_lock_take(&table.lock, AL_RANK_PROF_SITE);
     size_t len_bytes = strlen(name);
     len_bytes = len_bytes < PF_THREAD_NAME_BYTES - 1 ? len_bytes : PF_THREAD_NAME_BYTES - 1;
@@ -115,6 +116,7 @@ void pf_thread_ended(void) {
 /* ---- sites and cells ---- */
 
 static uint64_t hash_of(const uintptr_t *frames, uint32_t depth) {
+    AL_ASSERT(frames != NULL);
     uint64_t hash = depth;
 
     for (uint32_t idx = 0; idx < depth; idx++) {
@@ -136,6 +138,8 @@ static struct pf_site *find_site(struct pf_site *site, uint64_t hash, const uint
 }
 
 static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
+    AL_ASSERT(table.buckets != NULL);
+    AL_ASSERT(frames != NULL);
     const uint64_t hash = hash_of(frames, depth);
     _Atomic(struct pf_site *) *const bucket = &table.buckets[hash >> (64 - BUCKET_LG)];
     struct pf_site *head = atomic_load_explicit(bucket, memory_order_acquire);
@@ -165,11 +169,13 @@ static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
 }
 
 static bool is_idle_locked(const struct pf_cell *cell) {
+    AL_ASSERT(cell->thread != NULL);
     return cell->live.sample_count == 0 && !atomic_load(&cell->thread->is_live);
 }
 
 /* The calling thread's cell of a site, by adding one if it has none. NULL: no memory. */
 static struct pf_cell *cell_of(struct pf_site *site, struct pf_thread *thread) {
+    AL_ASSERT(site != NULL && thread != NULL);
     al_lock_take(&site->lock, AL_RANK_PROF_SITE);
     struct pf_cell *idle = NULL;
     struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
@@ -209,6 +215,11 @@ void pf_counts_add(struct pf_counts *sum, const struct pf_counts *more) {
 }
 
 static void counts_remove(struct pf_counts *sum, const struct pf_counts *less) {
+    AL_ASSERT(sum->sample_count >= less->sample_count);
+    AL_ASSERT(sum->objects_fixed >= less->objects_fixed);
+    AL_ASSERT(sum->bytes >= less->bytes);
+    AL_ASSERT(sum->requested_bytes >= less->requested_bytes);
+    AL_ASSERT(sum->raw_bytes >= less->raw_bytes);
     sum->sample_count -= less->sample_count;
     sum->objects_fixed -= less->objects_fixed;
     sum->bytes -= less->bytes;
@@ -220,6 +231,10 @@ static void counts_remove(struct pf_counts *sum, const struct pf_counts *less) {
 
 /* What one sample stands for: inverse probability weights (docs/SAMPLING.md). */
 static struct pf_counts share_of(const struct al_sampled *sampled) {
+    AL_ASSERT(sampled->usable_bytes > 0);
+    AL_ASSERT(sampled->requested_bytes <= sampled->usable_bytes);
+    AL_ASSERT(sampled->rate_lg <= AL_SAMPLE_RATE_LG_MAX);
+    AL_ASSERT(sampled->is_certain == (sampled->rate_lg == 0));
     const double size = (double)sampled->usable_bytes;
     const double mean = (double)(UINT64_C(1) << sampled->rate_lg);
     const double p = sampled->is_certain ? 1.0 : al_sample_one_minus_exp(size / mean);
@@ -248,6 +263,7 @@ static struct pf_record *take_record(void) {
 }
 
 static void give_record(struct pf_record *record) {
+    AL_ASSERT(record != NULL);
     al_lock_take(&table.lock, AL_RANK_PROF_SITE);
     record->unused_next = table.unused;
     table.unused = record;
@@ -255,6 +271,7 @@ static void give_record(struct pf_record *record) {
 }
 
 static void note_rate(unsigned rate_lg) {
+    AL_ASSERT(rate_lg <= AL_SAMPLE_RATE_LG_MAX);
     uint32_t lowest = atomic_load_explicit(&table.rate_lg_min, memory_order_relaxed);
 
     while (rate_lg < lowest &&
@@ -264,6 +281,7 @@ static void note_rate(unsigned rate_lg) {
 
 struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t *frames,
                               uint32_t depth) {
+    AL_ASSERT(sampled->ptr != NULL);
     struct pf_thread *const thread = pf_thread_self();
     struct pf_site *const site = thread != NULL ? intern(frames, depth) : NULL;
     struct pf_cell *const cell = site != NULL ? cell_of(site, thread) : NULL;
@@ -293,6 +311,7 @@ struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t 
 }
 
 void pf_site_remove(struct pf_record *record) {
+    AL_ASSERT(record != NULL && record->site != NULL && record->cell != NULL);
     struct pf_site *const site = record->site;
 
     al_lock_take(&site->lock, AL_RANK_PROF_SITE);
@@ -362,6 +381,7 @@ void pf_site_copy(const struct pf_site *site, const struct pf_cell *cell, struct
 }
 
 void pf_site_sum(const struct pf_site *site, struct pf_counts *live, struct pf_counts *total) {
+    AL_ASSERT(site != NULL && live != NULL && total != NULL);
     struct pf_counts cell_live;
     struct pf_counts cell_total;
     struct pf_thread *thread = NULL;

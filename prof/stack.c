@@ -84,6 +84,7 @@ struct walk {
 };
 
 static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg) {
+    AL_ASSERT(((const struct walk *)arg)->count <= ((const struct walk *)arg)->depth_max);
     struct walk *const walk = arg;
 
     if (walk->count == walk->depth_max) {

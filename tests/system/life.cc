@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: BSD-2-Clause
-//
-// Goal:   memory is there before main, after main, and while threads end.
-// Method: static objects that allocate, constructors of the earliest priority, atexit handlers
-//         and static destructors that free; keys whose destructors allocate and re-arm
-//         themselves, so that they run after our own; thread_local objects; a block that
-//         outlives its thread; exceptions thrown through frames that hold memory.
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Goal:   memory is there before main, after main, and while threads end.
+ * Method: static objects that allocate, constructors of the earliest priority, atexit handlers
+ *         and static destructors that free; keys whose destructors allocate and re-arm
+ *         themselves, so that they run after our own; thread_local objects; a block that
+ *         outlives its thread; exceptions thrown through frames that hold memory.
+ */
 
 #include <cstdio>
 #include <cstdlib>
@@ -34,7 +35,7 @@ __attribute__((constructor(101))) void run_early() {
     std::strcpy(early_block, "before main");
 }
 
-// A static object with a tree inside; freed after main.
+/* A static object with a tree inside; freed after main. */
 struct Registry {
     std::map<int, std::string> names;
 
@@ -59,7 +60,7 @@ void run_at_exit() {
 constexpr int KEY_COUNT = 4;
 pthread_key_t keys[KEY_COUNT];
 
-// Allocates, frees, and stays for another round: PTHREAD_DESTRUCTOR_ITERATIONS is 4.
+/* Allocates, frees, and stays for another round: PTHREAD_DESTRUCTOR_ITERATIONS is 4. */
 void run_key_destructor(void *value) {
     auto *const rounds = static_cast<int *>(value);
     std::free(std::malloc(48));
@@ -119,7 +120,7 @@ void run_exceptions() {
 
 int handler_calls;
 
-// Gives up at the third call, as a handler that has nothing left to free does.
+/* Gives up at the third call, as a handler that has nothing left to free does. */
 void run_new_handler() {
     if (++handler_calls == 3) {
         throw std::bad_alloc();
@@ -151,7 +152,7 @@ void run_operators() {
     ::operator delete(nullptr);
 }
 
-} // namespace
+} /* namespace */
 
 int main() {
     check(std::strcmp(early_block, "before main") == 0, "the earliest block is whole");
