@@ -11,7 +11,10 @@
 
 #include "alloc/base.h"
 
-/* Defined where the C library's names are; NULL in the prefixed library, which has none. */
-AL_WEAK AL_HIDDEN bool al_is_shadowed(void);
+/* Defined where the C library's names are; NULL in the prefixed library, which has none. Not
+ * AL_HIDDEN: a hidden weak symbol that nobody defines is not NULL in a position-independent
+ * program.
+ */
+AL_WEAK bool al_is_shadowed(void);
 
 #endif
