@@ -40,13 +40,13 @@ const struct al_hooks al_hooks = {
     .fork_child = fork_child,
 };
 
-static bool is_shadowed(void) {
-    return al_is_shadowed != NULL && al_is_shadowed();
-}
+/* Another malloc is the process's (alloc/shadowed.h). */
+static bool is_quiet;
 
 /* A process that never allocates is configured, too. */
 __attribute__((constructor)) static void start(void) {
-    if (!is_shadowed()) {
+    is_quiet = al_is_shadowed != NULL && al_is_shadowed();
+    if (!is_quiet) {
         al_init();
         pf_boot();
     }
@@ -54,7 +54,7 @@ __attribute__((constructor)) static void start(void) {
 
 /* After the program's atexit handlers: what they free is freed. */
 __attribute__((destructor)) static void finish(void) {
-    if (is_shadowed()) {
+    if (is_quiet) {
         return;
     }
     const bool has_leaks = pf_exit();

@@ -45,6 +45,14 @@ exact=$("$JEPROF" --text --inuse_objects rate0.heap)
 "$JEPROF" --svg -o graph.svg rate12.heap
 grep -q remember_session graph.svg || fail "not in the SVG"
 
+# Without libunwind one line says so, and libgcc's walker finds the same. An empty file is no library.
+mkdir no_libunwind
+: >no_libunwind/libunwind.so.8
+words=$(LD_LIBRARY_PATH=no_libunwind profile libgcc lg_prof_sample:12 2>&1)
+[[ $words == *"libunwind.so.8 cannot be loaded"* ]] || fail "nobody says that libunwind is missing: $words"
+table=$("$JEPROF" --text libgcc.heap)
+[[ $(first "$table") == remember_session ]] || fail "without libunwind: $table"
+
 # The difference of two runs of the same load is noise around nothing; exact runs differ by none.
 profile again lg_prof_sample:0
 [[ $("$JEPROF" --text --base=rate0.heap again.heap 2>/dev/null) != *remember_session* ]] ||

@@ -42,10 +42,12 @@ need() {
         return # not Debian: the tools are there, or the first one missing says so
     fi
     while IFS=$'\t' read -r purpose package _why; do
-        if [[ " $* " == *" $purpose "* ]] && ! is_installed "$package"; then
+        # A package may serve several purposes; it is named once.
+        if [[ " $* " == *" $purpose "* && " ${missing[*]} " != *" $package "* ]] &&
+            ! is_installed "$package"; then
             missing+=("$package")
         fi
-    done < <(grep -v -e '^#' -e '^$' "$TALLY_ROOT/tools/dev/packages.txt" | sort -u -k2,2)
+    done < <(grep -v -e '^#' -e '^$' "$TALLY_ROOT/tools/dev/packages.txt")
     if [[ ${#missing[@]} -eq 0 ]]; then
         return
     fi
