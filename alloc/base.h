@@ -80,11 +80,13 @@ AL_EXPORT extern void (*malloc_message)(void *opaque, const char *text);
 #define AL_ASSERT(cond) ((void)sizeof(cond))
 #endif
 
-#if AL_LEVEL >= 2
-#define AL_AUDIT(walk) (walk)
-#else
-#define AL_AUDIT(walk) ((void)sizeof(((walk), 0)))
-#endif
+/* Compiled in every build, run in audit builds. */
+#define AL_AUDIT(walk)                                                                             \
+    do {                                                                                           \
+        if (al_is_audit) {                                                                         \
+            walk;                                                                                  \
+        }                                                                                          \
+    } while (0)
 
 /* For products that pass 64 bits. */
 __extension__ typedef unsigned __int128 al_u128;

@@ -77,7 +77,12 @@ static void put_default(const struct al_option_row *row) {
 
     switch (row->type) {
     case AL_OPTION_TYPE_BOOL:
-        printf("`%s`", *(const bool *)field ? "true" : "false");
+        /* Two keys have the build's own: the page is of the release, whoever makes it. */
+        if (strcmp(row->key, "abort") == 0 || strcmp(row->key, "abort_conf") == 0) {
+            fputs("`false`; `true` in debug builds", stdout);
+        } else {
+            printf("`%s`", *(const bool *)field ? "true" : "false");
+        }
         break;
     case AL_OPTION_TYPE_WORD:
         printf("`%s`", al_option_word(row, *(const uint32_t *)field));

@@ -10,8 +10,14 @@
 
 #include <string.h>
 
-static void parse(const char *conf) {
+/* Debug builds abort at the first complaint unless told not to. */
+static void start(void) {
     al_options_reset();
+    al_options.abort_conf = false;
+}
+
+static void parse(const char *conf) {
+    start();
     ck_assert_msg(al_options_parse("test", conf), "not valid: %s", conf);
 }
 
@@ -77,7 +83,7 @@ END_TEST
 static const char *conf_of_child;
 
 static void parse_in_child(void) {
-    al_options_reset();
+    start();
     (void)al_options_parse("test", conf_of_child);
 }
 
@@ -101,7 +107,7 @@ START_TEST(each_complaint_has_its_words) {
 END_TEST
 
 START_TEST(a_bad_pair_spoils_no_other) {
-    al_options_reset();
+    start();
     ck_assert(!al_options_parse("test", "lg_prof_sample:7,nonsense:1,tcache:false"));
     ck_assert_uint_eq(al_options.lg_prof_sample, 7);
     ck_assert(!al_options.tcache);
@@ -113,7 +119,7 @@ START_TEST(broken_strings_end_without_harm) {
                                          ":true", "prof true",  "a:b,c", "prof:true,narenas"};
 
     for (size_t idx = 0; idx < AL_ARRAY_COUNT(broken); idx++) {
-        al_options_reset();
+        start();
         ck_assert_msg(!al_options_parse("test", broken[idx]), "accepted: %s", broken[idx]);
     }
 }
