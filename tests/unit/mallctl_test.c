@@ -40,7 +40,7 @@ static void refresh(void) {
 /* "arena.<i>.purge" with every index 0. */
 static void concrete(const char *path, char *name) {
     for (; *path != '\0'; path++) {
-        if (memcmp(path, "<i>", 3) == 0) {
+        if (strncmp(path, "<i>", 3) == 0) {
             *name++ = '0';
             path += 2;
         } else {

@@ -41,7 +41,8 @@ profiled() {
 show() {
     local name=$1
 
-    "$JEPROF" --text "$FOLDER/$name.heap" | head -n $((ROWS + 1))
+    # Not head: it would close the pipe before all is written, and that counts as failed.
+    "$JEPROF" --text "$FOLDER/$name.heap" | sed -n "1,$((ROWS + 1))p"
     "$JEPROF" --svg --output="$FOLDER/$name.svg" "$FOLDER/$name.heap"
 }
 
