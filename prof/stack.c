@@ -9,8 +9,8 @@
 #include "prof/stack.h"
 
 #include <dlfcn.h>
-#include <link.h>
 #include <stdatomic.h>
+#include <sys/auxv.h>
 #include <unwind.h>
 
 enum {
@@ -27,27 +27,24 @@ static struct {
     _Atomic uintptr_t own_low, own_high;
 } unwinder;
 
-/* The sections of ours in a static link, where the products put them; else NULL. */
-extern AL_WEAK AL_HIDDEN const char __start_tally_text[];
-extern AL_WEAK AL_HIDDEN const char __stop_tally_text[];
+/* The ends of the section that the products put all our code into; NULL in unit tests, where no
+ * frame is left out. Not AL_HIDDEN: hidden and undefined would not be NULL.
+ */
+extern AL_WEAK const char __start_tally_text[];
+extern AL_WEAK const char __stop_tally_text[];
 
 static void find_own_range(void) {
-    struct dl_find_object found;
-    const void *const self = (const void *)(uintptr_t)&pf_stack_take;
-
     if (__start_tally_text != NULL) {
         atomic_store(&unwinder.own_low, (uintptr_t)__start_tally_text);
         atomic_store(&unwinder.own_high, (uintptr_t)__stop_tally_text);
-        return;
     }
-    /* A shared library is all ours. The program's own object is not: there nothing is left
-     * out, and readers hide the allocator's frames by name.
-     */
-    if (_dl_find_object((void *)(uintptr_t)self, &found) == 0 && found.dlfo_link_map != NULL &&
-        found.dlfo_link_map->l_name != NULL && found.dlfo_link_map->l_name[0] != '\0') {
-        atomic_store(&unwinder.own_low, (uintptr_t)found.dlfo_map_start);
-        atomic_store(&unwinder.own_high, (uintptr_t)found.dlfo_map_end);
-    }
+}
+
+/* A program without a loader can open no library: glibc would crash later, inside it. */
+static void *open_libunwind(void) {
+    return getauxval(AT_BASE) == 0
+               ? NULL
+               : dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 }
 
 void pf_stack_start(void) {
@@ -55,7 +52,7 @@ void pf_stack_start(void) {
         return;
     }
     find_own_range();
-    void *const library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *const library = open_libunwind();
     if (library == NULL) {
         al_message_write(
             "<jemalloc>: libunwind.so.8 cannot be loaded: stacks are walked by libgcc, "

@@ -61,6 +61,19 @@ check_imports() {
     done < <(nm -D --undefined-only --format=posix libtally.so | awk '{ print $1 }')
 }
 
+# The list itself: what the installed headers declare, and C++'s 20 operators.
+check_list() {
+    local declared
+    declared=$(sed -n 's/^\(extern \)\{0,1\}[A-Z]*_EXPORT [^(]*[ *]\([a-z_0-9]\{1,\}\)[(;].*/\2/p' \
+        ctl/include/jemalloc/jemalloc.h ctl/include/tally.h | LC_ALL=C sort -u)
+    same "exports.txt against the headers" \
+        "$({ cat <<<"$declared" && echo tally_version; } | LC_ALL=C sort)" \
+        "$(rows tools/install/exports.txt | grep -v -e '^_Z' -e malloc_message)"
+    [[ $(rows tools/install/exports.txt | grep -c '^_Z[nd]') == 20 ]] ||
+        complain "exports.txt: not 20 operators"
+}
+
+check_list
 check_shared libtally.so libtally.so.0
 check_shared compat/libjemalloc.so.2 libjemalloc.so.2
 check_imports

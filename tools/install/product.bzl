@@ -38,10 +38,13 @@ def _tally_object_impl(ctx):
         tools = cc.all_files,
         command = """set -eu
 cc=$1 objcopy=$2 exports=$3 out=$4; shift 4
-"$cc" -r -nostdlib -fuse-ld=bfd -o "$out.all" "$@"
+# One section of our own for all code: its ends are how the profiler tells our frames from others
+# (prof/stack.c), in a shared library and in a program that has us inside.
+echo 'SECTIONS { tally_text : { *(.text .text.*) } }' >"$out.ld"
+"$cc" -r -nostdlib -fuse-ld=bfd -Wl,-T,"$out.ld" -o "$out.all" "$@"
 grep -v -e '^#' -e '^$' "$exports" >"$out.keep"
 "$objcopy" --keep-global-symbols="$out.keep" "$out.all" "$out"
-rm "$out.all" "$out.keep"
+rm "$out.all" "$out.keep" "$out.ld"
 """,
         arguments = [args],
         mnemonic = "TallyObject",
