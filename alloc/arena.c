@@ -126,6 +126,7 @@ struct al_arena *al_arena_choose(void) {
 }
 
 int al_arena_create(unsigned *arena_idx) {
+    AL_ASSERT(arena_idx != NULL);
     unsigned idx = al_arena_count();
 
     do {

@@ -125,6 +125,7 @@ static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t 
  * looked at. False: nothing is queued.
  */
 static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_t *slab_idx) {
+    AL_ASSERT(list != NULL && slab_idx != NULL);
     al_lock_assert_held(&bin->lock);
     if (bin->pending_idx == 0) {
         if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0) {

@@ -27,6 +27,7 @@ static struct {
 
 /* Cuts `bytes` from the current block; NULL if they are not there. */
 static void *take(size_t bytes) {
+    AL_ASSERT(bytes % AL_CACHE_LINE_BYTES == 0);
     void *got = NULL;
 
     al_lock_take(&meta.lock, AL_RANK_META);

@@ -28,6 +28,7 @@ static void read_bins(struct al_arena *arena, struct al_stats_arena *stats) {
 }
 
 bool al_stats_arena_read(unsigned arena_idx, struct al_stats_arena *stats) {
+    AL_ASSERT(stats != NULL);
     *stats = (struct al_stats_arena){0};
     if (arena_idx >= AL_ARENA_COUNT_MAX || al_arena_at(arena_idx) == NULL) {
         return false;
@@ -52,6 +53,7 @@ bool al_stats_arena_read(unsigned arena_idx, struct al_stats_arena *stats) {
 }
 
 void al_stats_read(struct al_stats *stats) {
+    AL_ASSERT(stats != NULL);
     uint64_t allocated_bytes = 0;
     uint64_t freed_bytes = 0;
     size_t dirty_bytes = 0;

@@ -10,12 +10,14 @@
 enum { DIGIT_COUNT_MAX = 20 };
 
 void al_text_init(struct al_text *text, char *buf, size_t cap_bytes) {
+    AL_ASSERT(buf != NULL && cap_bytes >= 1);
     AL_ASSERT(cap_bytes >= 1);
     *text = (struct al_text){.buf = buf, .cap_bytes = cap_bytes};
     buf[0] = '\0';
 }
 
 void al_text_bytes(struct al_text *text, const char *bytes, size_t count_bytes) {
+    AL_ASSERT(text->len_bytes < text->cap_bytes);
     const size_t room_bytes = text->cap_bytes - 1 - text->len_bytes;
 
     if (count_bytes > room_bytes) {

@@ -17,6 +17,8 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { SEED = 20240229, GAP_COUNT_MAX = 100000 };
 
@@ -315,6 +317,26 @@ static void *run_short_thread(void *arg) {
     return arg;
 }
 
+/* Sampling goes on on both sides of a fork: neither keeps the mark that fork puts on. */
+START_TEST(a_fork_leaves_sampling_on) {
+    int status = 0;
+
+    start(0, SEED);
+    fflush(NULL);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        touch(64);
+        touch(300000);
+        _exit(seen.sample_count == 2 && seen.freed_count == 2 ? 0 : 1);
+    }
+    touch(64);
+    ck_assert_uint_eq(seen.sample_count, 1);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* A countdown that died with its thread would lose samples: each thread's first draw counts. */
 START_TEST(short_threads_are_sampled_like_long_ones) {
     const unsigned rate_lg = 14;
@@ -356,6 +378,7 @@ int main(void) {
     tcase_add_test(tcase, realloc_is_a_free_and_an_allocation);
     tcase_add_test(tcase, switching_off_ends_it_at_once_and_frees_are_still_seen);
     tcase_add_test(tcase, a_thread_may_leave_itself_out);
+    tcase_add_test(tcase, a_fork_leaves_sampling_on);
     tcase_add_test(tcase, short_threads_are_sampled_like_long_ones);
     tcase_add_test(tcase, own_logarithm_and_exponential_are_exact_enough);
     return suite_run(tcase, "sample", 200);
