@@ -8,6 +8,7 @@
 #include "alloc/control.h"
 #include "alloc/meta.h"
 #include "alloc/os.h"
+#include "alloc/purge.h"
 
 #include <errno.h>
 
@@ -20,25 +21,30 @@ static struct al_arena first_arena;
 
 static struct {
     struct al_lock lock;
-    unsigned auto_count;      /* guarded by lock; 0: not found out yet */
-    _Atomic unsigned count;   /* indexes in use, holes of automatic ones included */
-    _Atomic ssize_t decay_ms; /* of arenas to come */
+    unsigned auto_count;                      /* guarded by lock; 0: not found out yet */
+    _Atomic unsigned count;                   /* indexes in use, holes of automatic ones included */
+    _Atomic ssize_t decay_ms[AL_STALE_COUNT]; /* of arenas to come */
 } table;
 
 static void arena_init(struct al_arena *arena, unsigned idx, bool is_auto) {
     AL_ASSERT(idx < AL_ARENA_COUNT_MAX);
     arena->idx = idx;
     arena->is_auto = is_auto;
-    al_runs_init(&arena->runs, idx, atomic_load(&table.decay_ms));
+    atomic_store_explicit(&arena->parked_due_ns, UINT64_MAX, memory_order_relaxed);
+    const ssize_t decay_ms[AL_STALE_COUNT] = {atomic_load(&table.decay_ms[AL_STALE_DIRTY]),
+                                              atomic_load(&table.decay_ms[AL_STALE_MUZZY])};
+    al_runs_init(&arena->runs, idx, decay_ms);
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
         arena->bins[class_idx].runs = &arena->runs;
         arena->sampled[class_idx].runs = &arena->runs;
     }
 }
 
-void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms) {
+void al_arena_boot(unsigned auto_count, const ssize_t decay_ms[AL_STALE_COUNT]) {
     table.auto_count = auto_count;
-    atomic_store(&table.decay_ms, dirty_decay_ms);
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        atomic_store(&table.decay_ms[stale], decay_ms[stale]);
+    }
     arena_init(&first_arena, 0, true);
     al_meta_account(sizeof(first_arena));
     atomic_store(&al_arenas[0], &first_arena);
@@ -143,25 +149,25 @@ int al_arena_create(unsigned *arena_idx) {
     return 0;
 }
 
-ssize_t al_arenas_dirty_decay_ms_get(void) {
-    return atomic_load(&table.decay_ms);
+ssize_t al_arenas_decay_ms_get(enum al_stale stale) {
+    return atomic_load(&table.decay_ms[stale]);
 }
 
-int al_arenas_dirty_decay_ms_set(ssize_t decay_ms) {
+int al_arenas_decay_ms_set(enum al_stale stale, ssize_t decay_ms) {
     if (decay_ms < -1) {
         return EFAULT;
     }
-    atomic_store(&table.decay_ms, decay_ms);
+    atomic_store(&table.decay_ms[stale], decay_ms);
     return 0;
 }
 
 void al_arena_tick(struct al_arena *arena) {
     struct al_runs *const runs = &arena->runs;
 
-    const uint64_t due_ns = al_runs_purge_due_ns(runs);
+    const uint64_t due_ns = al_purge_due_ns(runs);
 
     if (due_ns != UINT64_MAX && al_os_time_ns() >= due_ns) {
-        al_runs_purge(runs, false);
+        al_purge(runs, false);
     }
 }
 

@@ -32,9 +32,10 @@ struct al_arena {
     /* Atomic: a count for placing threads and for statistics; relaxed. */
     _Atomic uint32_t thread_count;
 
-    /* Guarded by rank AL_RANK_THREADS's one lock (tcache.c). */
-    struct al_tcache *parked;
+    /* Guarded by the one lock of rank AL_RANK_PARKED (tcache_park.c). */
+    struct al_tcache *parked; /* last parked first */
     uint32_t parked_count;
+    _Atomic uint64_t parked_due_ns; /* when the first is to be emptied; read without the lock */
 
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_runs runs;
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_bin bins[AL_CLASS_COUNT];
@@ -49,7 +50,7 @@ AL_INLINE struct al_arena *al_arena_at(unsigned arena_idx) {
 
 /* Makes arena 0. Called once at start. auto_count: 0 asks for 4 a processor, found out when
  * the second thread comes. */
-void al_arena_boot(unsigned auto_count, ssize_t dirty_decay_ms);
+void al_arena_boot(unsigned auto_count, const ssize_t decay_ms[AL_STALE_COUNT]);
 
 /* The arena for a new thread: the automatic one with the fewest. Falls back to arena 0. */
 struct al_arena *al_arena_choose(void);

@@ -9,6 +9,7 @@
 #include "alloc/bin.h"
 
 #include "alloc/map.h"
+#include "alloc/purge.h"
 #include "alloc/slab.h"
 
 enum {
@@ -127,15 +128,17 @@ static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t 
 static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_t *slab_idx) {
     AL_ASSERT(list != NULL && slab_idx != NULL);
     al_lock_assert_held(&bin->lock);
-    if (bin->pending_idx == 0) {
+    uint32_t idx = atomic_load_explicit(&bin->pending_idx, memory_order_relaxed);
+    if (idx == 0) {
         if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0) {
             return false;
         }
-        bin->pending_idx = atomic_exchange_explicit(&bin->queue_idx, 0, memory_order_acquire);
+        idx = atomic_exchange_explicit(&bin->queue_idx, 0, memory_order_acquire);
     }
-    const uint32_t idx = bin->pending_idx;
     struct al_extent *const slab = al_extent_at(idx);
-    bin->pending_idx = atomic_load_explicit(&slab->slab.remote_next_idx, memory_order_relaxed);
+    atomic_store_explicit(&bin->pending_idx,
+                          atomic_load_explicit(&slab->slab.remote_next_idx, memory_order_relaxed),
+                          memory_order_relaxed);
     /* From here on a pusher finds the list empty and queues the slab again. */
     const uint64_t remote = atomic_exchange_explicit(&slab->slab.remote, 0, memory_order_acquire);
     *list = (struct al_list){al_slab_remote_head(remote), al_slab_remote_count(remote), false};
@@ -383,6 +386,7 @@ void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void 
         atomic_store_explicit(&slab->slab.remote_next_idx, head_idx, memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(&bin->queue_idx, &head_idx, slab_idx,
                                                     memory_order_release, memory_order_relaxed));
+    al_purge_wake(); /* the owner may never come by: the program may be at rest now */
 }
 
 void al_bin_drain(struct al_bin *bin) {
@@ -390,7 +394,8 @@ void al_bin_drain(struct al_bin *bin) {
     struct al_list list;
     uint32_t slab_idx = 0;
 
-    if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0 && bin->pending_idx == 0) {
+    if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0 &&
+        atomic_load_explicit(&bin->pending_idx, memory_order_relaxed) == 0) {
         return; /* unlocked look: what is missed now is found next time */
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);

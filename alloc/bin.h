@@ -30,7 +30,7 @@ struct al_bin {
 
     /* Guarded by lock. */
     uint32_t list_idx[AL_BIN_LIST_COUNT]; /* heads; 0: empty */
-    uint32_t pending_idx;                 /* slabs taken off the queue, not yet drained */
+    _Atomic uint32_t pending_idx; /* slabs taken off the queue, not yet drained; read relaxed */
     uint32_t slab_count;
     uint64_t used_count; /* blocks handed out and not yet back; remote ones count until drained */
 

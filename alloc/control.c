@@ -7,6 +7,7 @@
 #include "alloc/arena.h"
 #include "alloc/large.h"
 #include "alloc/map.h"
+#include "alloc/purge.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,7 +31,7 @@ static void purge_arena(struct al_arena *arena, bool all) {
         al_bin_drain(&arena->bins[class_idx]);
         al_bin_drop_empty(&arena->sampled[class_idx]);
     }
-    al_runs_purge(&arena->runs, all);
+    al_purge(&arena->runs, all);
 }
 
 static int purge(unsigned arena_idx, bool all) {
@@ -57,24 +58,21 @@ int al_arena_decay(unsigned arena_idx) {
     return purge(arena_idx, false);
 }
 
-int al_arena_dirty_decay_ms_get(unsigned arena_idx, ssize_t *decay_ms) {
+int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *decay_ms) {
     if (arena_idx >= AL_ARENA_COUNT_MAX || al_arena_at(arena_idx) == NULL) {
         return EFAULT;
     }
-    struct al_runs *const runs = &al_arena_at(arena_idx)->runs;
-    al_lock_take(&runs->lock, AL_RANK_RUNS);
-    *decay_ms = runs->decay.decay_ms;
-    al_lock_give(&runs->lock);
+    *decay_ms = al_purge_decay_ms(&al_arena_at(arena_idx)->runs, stale);
     return 0;
 }
 
-int al_arena_dirty_decay_ms_set(unsigned arena_idx, ssize_t decay_ms) {
+int al_arena_decay_ms_set(unsigned arena_idx, enum al_stale stale, ssize_t decay_ms) {
     struct al_arena *const arena = al_arena_get(arena_idx);
 
     if (arena == NULL || decay_ms < -1) {
         return EFAULT;
     }
-    al_runs_set_decay_ms(&arena->runs, decay_ms);
+    al_purge_set_decay_ms(&arena->runs, stale, decay_ms);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #define AL_CONTROL_H
 
 #include "alloc/base.h"
+#include "alloc/stale.h"
 
 #include <sys/types.h>
 
@@ -32,12 +33,12 @@ int al_thread_arena_set(unsigned arena_idx);
 /* Purges all dirty pages (arena_idx == UINT_MAX: of all arenas), or as decay says now. */
 int al_arena_purge(unsigned arena_idx);
 int al_arena_decay(unsigned arena_idx);
-int al_arena_dirty_decay_ms_get(unsigned arena_idx, ssize_t *decay_ms);
-int al_arena_dirty_decay_ms_set(unsigned arena_idx, ssize_t decay_ms);
+int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *decay_ms);
+int al_arena_decay_ms_set(unsigned arena_idx, enum al_stale stale, ssize_t decay_ms);
 
 /* Of arenas made later. */
-ssize_t al_arenas_dirty_decay_ms_get(void);
-int al_arenas_dirty_decay_ms_set(ssize_t decay_ms);
+ssize_t al_arenas_decay_ms_get(enum al_stale stale);
+int al_arenas_decay_ms_set(enum al_stale stale, ssize_t decay_ms);
 
 /* Calling thread. Bytes ever allocated and freed, by usable size, exact. Asking for the
  * addresses puts the thread in exact mode: each operation keeps the counters (up to 70

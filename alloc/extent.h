@@ -15,6 +15,7 @@
 
 #include "alloc/base.h"
 #include "alloc/class.h"
+#include "alloc/stale.h"
 
 #include <stdatomic.h>
 
@@ -60,8 +61,8 @@ struct al_large_part {
 
 struct al_free_part {
     uint32_t left_idx, right_idx; /* treap by (granules, address) */
-    uint32_t dirty_granules;      /* of its granules, those that may hold pages */
-    uint32_t is_skipped;          /* purging failed here: do not try again until it changes */
+    uint32_t stale_granules[AL_STALE_COUNT];
+    uint32_t is_skipped; /* purging failed here: do not try again until it changes */
 };
 
 struct al_extent {

@@ -42,6 +42,7 @@ static void count_huge(struct al_arena *arena, size_t new_bytes, size_t old_byte
     al_lock_take(&arena->runs.lock, AL_RANK_RUNS);
     arena->runs.huge_bytes += new_bytes - old_bytes;
     al_lock_give(&arena->runs.lock);
+    al_runs_total_add(new_bytes - old_bytes);
 }
 
 /* Tells the map who owns the granules; the first one bears the pointer. */
@@ -159,7 +160,7 @@ void *al_large_malloc(struct al_arena *arena, size_t size_bytes, size_t align_by
 struct al_extent *al_large_extent(const void *ptr, uint64_t entry) {
     const uint32_t low = al_map_entry_low(entry);
 
-    if (low == AL_MAP_FREE_CLEAN || low == AL_MAP_FREE_DIRTY || low == AL_MAP_BUSY) {
+    if (al_map_low_is_free(low) || low == AL_MAP_BUSY) {
         al_die_ptr("pointer to memory that is already free", ptr);
     }
     if (low != AL_MAP_LARGE && low != AL_MAP_LARGE_INTERIOR) {

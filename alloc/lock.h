@@ -24,7 +24,8 @@ enum al_rank {
     AL_RANK_PROF_SITE, /* prof: a stripe of the site table */
     AL_RANK_PROF_POOL, /* prof: records of samples */
     AL_RANK_INIT,      /* alloc: start-up, once */
-    AL_RANK_THREADS,   /* alloc: the list of thread caches, and parked ones */
+    AL_RANK_THREADS,   /* alloc: the list of thread caches */
+    AL_RANK_PARKED,    /* alloc: caches without a thread */
     AL_RANK_ARENAS,    /* alloc: the table of arenas */
     AL_RANK_BIN,       /* alloc: one class of one arena */
     AL_RANK_RUNS,      /* alloc: free runs of one arena */

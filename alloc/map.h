@@ -40,11 +40,16 @@ enum al_map_code {
     AL_MAP_NONE = 0,
     AL_MAP_FREE_CLEAN = 1,     /* free granule, reads as zero */
     AL_MAP_FREE_DIRTY = 2,     /* free granule, may hold pages */
-    AL_MAP_LARGE = 3,          /* first granule of a large allocation */
-    AL_MAP_LARGE_INTERIOR = 4, /* a further one */
-    AL_MAP_SAMPLED = 5,        /* slab of sampled objects */
-    AL_MAP_BUSY = 6,           /* between two owners */
+    AL_MAP_FREE_MUZZY = 3,     /* free granule whose pages the kernel may take, or has taken */
+    AL_MAP_LARGE = 4,          /* first granule of a large allocation */
+    AL_MAP_LARGE_INTERIOR = 5, /* a further one */
+    AL_MAP_SAMPLED = 6,        /* slab of sampled objects */
+    AL_MAP_BUSY = 7,           /* between two owners */
 };
+
+AL_INLINE bool al_map_low_is_free(uint32_t low) {
+    return low - AL_MAP_FREE_CLEAN <= AL_MAP_FREE_MUZZY - AL_MAP_FREE_CLEAN;
+}
 
 enum al_map_mode {
     AL_MAP_MODE_NONE,

@@ -27,12 +27,21 @@ AL_NODISCARD void *al_os_map(void *hint, size_t bytes);
  */
 AL_NODISCARD void *al_os_reserve(size_t bytes);
 AL_NODISCARD bool al_os_commit(void *ptr, size_t bytes);
-void al_os_unmap(void *ptr, size_t bytes);
+
+/* False: the process has as many mappings as it may, and cutting one in two would make one more
+ * (65,530 by default); the range stays as it is.
+ */
+bool al_os_unmap(void *ptr, size_t bytes);
 
 /* Gives the pages back at once; they read as zero afterwards. False if the kernel refused
  * (locked memory): the contents are then undefined and the pages still there.
  */
 bool al_os_purge(void *ptr, size_t bytes);
+
+/* Lets the kernel take the pages when it is short of memory; their contents are undefined from
+ * now on. False: it cannot (Linux before 4.5).
+ */
+bool al_os_purge_lazy(void *ptr, size_t bytes);
 
 /* No huge pages here: one touched word would cost 2 MiB under THP=always. Best effort. */
 void al_os_no_huge(void *ptr, size_t bytes);
@@ -60,6 +69,13 @@ uint64_t al_os_seed(void);
 /* Sleeps while *word == value, at most timeout_ns (-1: for ever). May wake early. */
 void al_os_wait(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns);
 void al_os_wake(_Atomic uint32_t *word, uint32_t count);
+
+/* A detached thread of ours, with every signal blocked: the program's are for the program's
+ * threads. Starting one allocates, so no lock of ours may be held, and the re-entry mark must be
+ * set where malloc is the caller. The thread names itself, by at most 15 characters.
+ */
+AL_NODISCARD bool al_os_thread_start(void *(*run)(void *));
+void al_os_thread_name(const char *name);
 
 /* For tests: the nth memory call from now (n >= 1) fails, and if `for_good` all after it.
  * n == 0 turns it off. Returns how many memory calls were made since the last setting.

@@ -11,10 +11,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -95,19 +98,28 @@ bool al_os_commit(void *ptr, size_t bytes) {
     return is_done;
 }
 
-void al_os_unmap(void *ptr, size_t bytes) {
+bool al_os_unmap(void *ptr, size_t bytes) {
     AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
 
-    /* Can fail only where the process has too many mappings: then the range stays, unused. */
-    (void)munmap(ptr, bytes);
+    const bool is_done = munmap(ptr, bytes) == 0;
     errno = saved_errno;
+    return is_done;
 }
 
 bool al_os_purge(void *ptr, size_t bytes) {
     AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
     const int saved_errno = errno;
     const bool is_done = madvise(ptr, bytes, MADV_DONTNEED) == 0;
+
+    errno = saved_errno;
+    return is_done;
+}
+
+bool al_os_purge_lazy(void *ptr, size_t bytes) {
+    AL_ASSERT((uintptr_t)ptr % AL_PAGE_BYTES == 0 && bytes > 0);
+    const int saved_errno = errno;
+    const bool is_done = madvise(ptr, bytes, MADV_FREE) == 0;
 
     errno = saved_errno;
     return is_done;
@@ -204,4 +216,32 @@ void al_os_wake(_Atomic uint32_t *word, uint32_t count) {
 
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, wake_count, NULL, NULL, 0);
     errno = saved_errno;
+}
+
+/* Our threads need some 20 KiB; the rest is for programs with much thread-local data, which the
+ * C library takes off the stack. Untouched pages cost nothing.
+ */
+enum { THREAD_STACK_BYTES = 512 * 1024 };
+
+bool al_os_thread_start(void *(*run)(void *)) {
+    const int saved_errno = errno;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all;
+    sigset_t old;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    const bool is_started = pthread_create(&thread, &attributes, run, NULL) == 0;
+    (void)pthread_attr_destroy(&attributes);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = saved_errno;
+    return is_started;
+}
+
+void al_os_thread_name(const char *name) {
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
 }

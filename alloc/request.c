@@ -8,6 +8,7 @@
 
 #include "alloc/bits.h"
 #include "alloc/control.h"
+#include "alloc/fill.h"
 #include "alloc/large.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/sample.h"
@@ -72,6 +73,7 @@ static void *large_malloc(struct al_tcache *cache, struct al_arena *arena, size_
     }
     struct al_extent *const extent = al_large_extent(ptr, al_map_entry(ptr));
     const size_t usable_bytes = extent->large.usable_bytes;
+    *is_zeroed = al_fill_new(ptr, usable_bytes, *is_zeroed);
     if (cache != NULL && al_tcache_draw(cache, usable_bytes)) {
         extent->large.record = al_tcache_sample(cache, ptr, size_bytes, usable_bytes);
     }
@@ -88,6 +90,7 @@ static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
         extent->large.record = NULL;
         drop_record(cache, record);
     }
+    al_fill_old(ptr, usable_bytes);
     al_large_free(ptr, entry);
     count_free(cache, usable_bytes);
 }
@@ -103,6 +106,9 @@ static void large_resized(struct al_tcache *cache, struct al_extent *extent, siz
 
     if (new_bytes == old_bytes) {
         return;
+    }
+    if (new_bytes > old_bytes) {
+        (void)al_fill_new((char *)extent->base_addr + old_bytes, new_bytes - old_bytes, false);
     }
     extent->large.record = NULL;
     if (record != NULL) {
@@ -137,6 +143,7 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
         block = al_bin_take_one(&arena->bins[class_idx], class_idx);
     }
     if (block != NULL) {
+        (void)al_fill_new(block, usable_bytes, false);
         count_malloc(cache, usable_bytes);
     }
     return block;
@@ -205,6 +212,7 @@ void *al_request_malloc_arena(struct al_arena *arena, size_t size_bytes, size_t 
 
 static void small_free_uncached(void *ptr, const struct al_extent *slab, uint32_t slab_idx) {
     al_bin_check_block(slab, ptr);
+    al_fill_old(ptr, al_class_bytes(slab->class_idx));
     al_bin_push_remote(&al_arena_at(al_extent_arena(slab))->bins[slab->class_idx], slab_idx, ptr,
                        ptr, 1);
     al_thread_count_uncached(0, al_class_bytes(slab->class_idx));
@@ -242,6 +250,7 @@ static void sampled_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
     const size_t usable_bytes = al_class_bytes(slab->class_idx);
 
     drop_record(cache, al_bin_sampled_record(ptr, slab_idx));
+    al_fill_old(ptr, usable_bytes);
     al_bin_sampled_give(&arena->sampled[slab->class_idx], ptr, slab_idx);
     count_free(cache, usable_bytes);
 }

@@ -12,6 +12,8 @@
 #include "alloc/bits.h"
 #include "alloc/map.h"
 #include "alloc/os.h"
+#include "alloc/purge.h"
+#include "alloc/runs_heap.h"
 #include "alloc/treap.h"
 
 enum {
@@ -20,52 +22,16 @@ enum {
      */
     GROW_BYTES = 4 * 1024 * 1024,
     GROW_GRANULES = GROW_BYTES / AL_GRANULE_BYTES,
-    /* Freed memory kept beyond what decay allows to go: 16 MiB, or an eighth of what is in
-     * use. More than that is purged on the spot, largest runs first (DESIGN section 5).
-     */
-    DIRTY_KEEP_GRANULES = 16 * 1024 * 1024 / AL_GRANULE_BYTES,
-    DIRTY_KEEP_SHARE = 8,
-    /* Runs purged between two takings of the lock. */
-    PURGE_BATCH_COUNT = 16,
-    /* Runs looked at, from the largest down, for dirty ones. */
-    PURGE_SCAN_COUNT = 256,
 };
 
-void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_ms) {
+_Atomic size_t al_runs_total_bytes;
+
+void al_runs_init(struct al_runs *runs, uint32_t arena_idx,
+                  const ssize_t decay_ms[AL_STALE_COUNT]) {
     *runs = (struct al_runs){.arena_idx = arena_idx, .purge_due_ns = UINT64_MAX};
-    al_decay_init(&runs->decay, dirty_decay_ms, al_os_time_ns());
-}
-
-static size_t keep_granules(const struct al_runs *runs) {
-    AL_ASSERT(runs->free_granules <= runs->mapped_granules);
-    const size_t active = runs->mapped_granules - runs->free_granules;
-    const size_t share = active / DIRTY_KEEP_SHARE;
-
-    return share > DIRTY_KEEP_GRANULES ? share : DIRTY_KEEP_GRANULES;
-}
-
-/* Dirty granules that may stay now. */
-static size_t allowed_granules(const struct al_runs *runs) {
-    if (runs->decay.decay_ms < 0) {
-        return SIZE_MAX;
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        al_decay_init(&runs->decay[stale], decay_ms[stale], al_os_time_ns());
     }
-    if (runs->decay.decay_ms == 0) {
-        return 0;
-    }
-    return keep_granules(runs);
-}
-
-/* To be called when dirty_granules or decay has changed. */
-static void plan_locked(struct al_runs *runs) {
-    al_lock_assert_held(&runs->lock);
-    uint64_t due_ns = runs->decay.epoch_ns + runs->decay.step_ns;
-
-    if (runs->dirty_granules == 0 || runs->decay.decay_ms < 0) {
-        due_ns = UINT64_MAX;
-    } else if (runs->dirty_granules > allowed_granules(runs)) {
-        due_ns = 0;
-    }
-    atomic_store_explicit(&runs->purge_due_ns, due_ns, memory_order_relaxed);
 }
 
 static uintptr_t end_addr(const struct al_extent *extent) {
@@ -79,21 +45,33 @@ static void mark_ends(uint32_t idx) {
 
     for (size_t end = 0; end < AL_ARRAY_COUNT(ends); end++) {
         const uint32_t low = al_map_entry_low(al_map_entry((const void *)ends[end]));
-        AL_ASSERT(low == AL_MAP_FREE_CLEAN || low == AL_MAP_FREE_DIRTY);
+        AL_ASSERT(al_map_low_is_free(low));
         al_map_set(ends[end], 1, al_map_entry_make(idx, low));
     }
 }
 
-static uint32_t count_dirty(uintptr_t base_addr, uint32_t granules) {
-    uint32_t count = 0;
+struct stale_counts {
+    uint32_t granules[AL_STALE_COUNT];
+};
 
+static struct stale_counts count_stale(uintptr_t base_addr, uint32_t granules) {
+    struct stale_counts counts = {{0}};
+
+    AL_ASSERT(base_addr % AL_GRANULE_BYTES == 0);
     for (uint32_t idx = 0; idx < granules; idx++) {
         const uintptr_t addr = base_addr + ((uintptr_t)idx << AL_GRANULE_LG);
-        if (al_map_entry_low(al_map_entry((const void *)addr)) == AL_MAP_FREE_DIRTY) {
-            count++;
+        const uint32_t low = al_map_entry_low(al_map_entry((const void *)addr));
+        AL_ASSERT(al_map_low_is_free(low));
+        if (low != AL_MAP_FREE_CLEAN) {
+            counts.granules[low - AL_MAP_FREE_DIRTY]++;
         }
     }
-    return count;
+    return counts;
+}
+
+static bool has_stale(const struct al_extent *extent) {
+    return (extent->free.stale_granules[AL_STALE_DIRTY] |
+            extent->free.stale_granules[AL_STALE_MUZZY]) != 0;
 }
 
 /* The free run of this arena that owns the granule at `addr`, seen from a neighbour; 0: none.
@@ -106,7 +84,7 @@ static uint32_t free_neighbour_locked(const struct al_runs *runs, uintptr_t addr
     const uint32_t low = al_map_entry_low(entry);
     const uint32_t idx = al_map_entry_extent(entry);
 
-    if ((low != AL_MAP_FREE_CLEAN && low != AL_MAP_FREE_DIRTY) || idx == 0) {
+    if (!al_map_low_is_free(low) || idx == 0) {
         return 0;
     }
     const struct al_extent *const extent = al_extent_at(idx);
@@ -118,44 +96,59 @@ static uint32_t free_neighbour_locked(const struct al_runs *runs, uintptr_t addr
     return is_touching ? idx : 0;
 }
 
-/* Makes `idx` (base and granules set, its map entries already FREE ones, dirty_granules
- * counted) part of the heap, merged with what it touches. The descriptors of neighbours that
- * it swallowed are left in absorbed[2], for the caller to give back after the lock.
- */
-static void insert_locked(struct al_runs *runs, uint32_t idx, uint32_t absorbed[2]) {
+struct al_runs_absorbed al_runs_insert_locked(struct al_runs *runs, uint32_t idx) {
     al_lock_assert_held(&runs->lock);
     struct al_extent *const extent = al_extent_at(idx);
+    const struct al_runs_absorbed absorbed = {
+        {free_neighbour_locked(runs, extent->base_addr - AL_GRANULE_BYTES, false),
+         free_neighbour_locked(runs, end_addr(extent), true)}};
 
-    al_lock_assert_held(&runs->lock);
-    absorbed[0] = free_neighbour_locked(runs, extent->base_addr - AL_GRANULE_BYTES, false);
-    absorbed[1] = free_neighbour_locked(runs, end_addr(extent), true);
     runs->free_granules += extent->granules;
-    runs->dirty_granules += extent->free.dirty_granules;
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        runs->stale_granules[stale] += extent->free.stale_granules[stale];
+    }
     for (size_t side = 0; side < 2; side++) {
-        if (absorbed[side] == 0) {
+        if (absorbed.idx[side] == 0) {
             continue;
         }
-        struct al_extent *const other = al_extent_at(absorbed[side]);
-        al_treap_remove(&runs->root_idx, absorbed[side]);
+        struct al_extent *const other = al_extent_at(absorbed.idx[side]);
+        al_treap_remove(&runs->root_idx, absorbed.idx[side]);
         al_extent_set_kind(other, AL_EXTENT_BUSY);
         if (side == 0) {
             extent->base_addr = other->base_addr;
         }
         extent->granules += other->granules;
-        extent->free.dirty_granules += other->free.dirty_granules;
+        for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+            extent->free.stale_granules[stale] += other->free.stale_granules[stale];
+        }
     }
     extent->free.is_skipped = 0;
     al_extent_set_arena(extent, runs->arena_idx);
     al_extent_set_kind(extent, AL_EXTENT_FREE);
     mark_ends(idx);
     al_treap_insert(&runs->root_idx, idx);
+    return absorbed;
 }
 
-static void give_absorbed(const uint32_t absorbed[2]) {
+void al_runs_give_absorbed(struct al_runs_absorbed absorbed) {
     for (size_t side = 0; side < 2; side++) {
-        if (absorbed[side] != 0) {
-            al_extent_give(absorbed[side]);
+        if (absorbed.idx[side] != 0) {
+            al_extent_give(absorbed.idx[side]);
         }
+    }
+}
+
+void al_runs_remove_locked(struct al_runs *runs, uint32_t idx) {
+    al_lock_assert_held(&runs->lock);
+    struct al_extent *const extent = al_extent_at(idx);
+
+    AL_ASSERT(al_extent_kind(extent) == AL_EXTENT_FREE);
+    AL_ASSERT(al_extent_arena(extent) == runs->arena_idx);
+    al_treap_remove(&runs->root_idx, idx);
+    al_extent_set_kind(extent, AL_EXTENT_BUSY);
+    runs->free_granules -= extent->granules;
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        runs->stale_granules[stale] -= extent->free.stale_granules[stale];
     }
 }
 
@@ -187,64 +180,78 @@ static bool grow(struct al_runs *runs, uint32_t granules) {
     struct al_extent *const extent = al_extent_at(extent_idx);
     extent->base_addr = base_addr;
     extent->granules = (uint32_t)((top_addr - base_addr) >> AL_GRANULE_LG);
-    extent->free.dirty_granules = 0;
+    extent->free = (struct al_free_part){0};
     al_map_set(base_addr, extent->granules, al_map_entry_make(0, AL_MAP_FREE_CLEAN));
 
-    uint32_t absorbed[2];
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     runs->mapped_granules += extent->granules;
-    insert_locked(runs, extent_idx, absorbed);
+    al_runs_total_add(al_extent_bytes(extent));
+    const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
     al_lock_give(&runs->lock);
-    give_absorbed(absorbed);
+    al_runs_give_absorbed(absorbed);
     return true;
 }
 
-/* Cuts [lead, lead + granules) out of the free run `idx`, which is removed from the treap.
- * What is left in front keeps the descriptor; what is left behind gets *spare_idx. A
- * descriptor that is not needed any more is left in *spare_idx.
+/* A piece of a free run, not in the heap yet, becomes a run of its own. */
+static void add_piece_locked(struct al_runs *runs, uint32_t idx, uintptr_t base_addr,
+                             uint32_t granules, struct stale_counts stale) {
+    al_lock_assert_held(&runs->lock);
+    struct al_extent *const piece = al_extent_at(idx);
+
+    piece->base_addr = base_addr;
+    piece->granules = granules;
+    piece->free.is_skipped = 0;
+    for (size_t kind = 0; kind < AL_STALE_COUNT; kind++) {
+        piece->free.stale_granules[kind] = stale.granules[kind];
+        runs->stale_granules[kind] += stale.granules[kind];
+    }
+    runs->free_granules += granules;
+    al_extent_set_arena(piece, runs->arena_idx);
+    al_extent_set_kind(piece, AL_EXTENT_FREE);
+    mark_ends(idx);
+    al_treap_insert(&runs->root_idx, idx);
+}
+
+/* Cuts [lead, lead + granules) out of the free run `idx`. What is left in front keeps the
+ * descriptor; what is left behind gets *spare_idx. A descriptor that is not needed any more is
+ * left in *spare_idx. Returns whether what was cut out reads as zero.
  */
-static void carve_locked(struct al_runs *runs, uint32_t idx, uint32_t lead, uint32_t granules,
+static bool carve_locked(struct al_runs *runs, uint32_t idx, uint32_t lead, uint32_t granules,
                          uint32_t *spare_idx) {
     al_lock_assert_held(&runs->lock);
-    struct al_extent *const whole = al_extent_at(idx);
+    const struct al_extent *const whole = al_extent_at(idx);
     const uint32_t tail = whole->granules - lead - granules;
-    const uintptr_t taken_addr = whole->base_addr + ((uintptr_t)lead << AL_GRANULE_LG);
+    const uintptr_t base_addr = whole->base_addr;
+    const uintptr_t taken_addr = base_addr + ((uintptr_t)lead << AL_GRANULE_LG);
     const uintptr_t tail_addr = taken_addr + ((uintptr_t)granules << AL_GRANULE_LG);
-    const uint32_t all_dirty = whole->free.dirty_granules;
-    const uint32_t taken_dirty = all_dirty == 0 ? 0 : count_dirty(taken_addr, granules);
-    const uint32_t lead_dirty =
-        all_dirty == 0 || lead == 0 ? 0 : count_dirty(whole->base_addr, lead);
+    const bool is_clean = !has_stale(whole);
+    struct stale_counts taken = {{0}};
+    struct stale_counts before = {{0}};
+    struct stale_counts after = {{0}};
 
-    al_treap_remove(&runs->root_idx, idx);
-    al_extent_set_kind(whole, AL_EXTENT_BUSY);
-    runs->free_granules -= granules;
-    runs->dirty_granules -= taken_dirty;
-    uint32_t tail_idx = idx;
+    if (!is_clean) {
+        taken = count_stale(taken_addr, granules);
+        before = count_stale(base_addr, lead);
+        for (size_t kind = 0; kind < AL_STALE_COUNT; kind++) {
+            after.granules[kind] =
+                whole->free.stale_granules[kind] - taken.granules[kind] - before.granules[kind];
+        }
+    }
+    al_runs_remove_locked(runs, idx);
+    uint32_t unused_idx = idx;
     if (lead != 0) {
-        whole->granules = lead;
-        whole->free.dirty_granules = lead_dirty;
-        al_extent_set_kind(whole, AL_EXTENT_FREE);
-        mark_ends(idx);
-        al_treap_insert(&runs->root_idx, idx);
-        tail_idx = *spare_idx;
-        *spare_idx = 0;
+        add_piece_locked(runs, idx, base_addr, lead, before);
+        unused_idx = *spare_idx;
     }
     if (tail != 0) {
-        struct al_extent *const rest = al_extent_at(tail_idx);
-        rest->base_addr = tail_addr;
-        rest->granules = tail;
-        rest->free.dirty_granules = all_dirty - taken_dirty - lead_dirty;
-        rest->free.is_skipped = 0;
-        al_extent_set_arena(rest, runs->arena_idx);
-        al_extent_set_kind(rest, AL_EXTENT_FREE);
-        mark_ends(tail_idx);
-        al_treap_insert(&runs->root_idx, tail_idx);
-    } else if (lead == 0) {
-        AL_ASSERT(*spare_idx == 0);
-        *spare_idx = idx;
-    } else {
-        *spare_idx = tail_idx;
+        add_piece_locked(runs, unused_idx, tail_addr, tail, after);
+        unused_idx = 0;
     }
+    AL_ASSERT(lead != 0 || *spare_idx == 0 || tail != 0);
+    if (lead != 0 || *spare_idx == 0) {
+        *spare_idx = unused_idx;
+    }
+    return (taken.granules[AL_STALE_DIRTY] | taken.granules[AL_STALE_MUZZY]) == 0;
 }
 
 /* One try at taking a run; false if none fits. *spare_idx as carve_locked leaves it. */
@@ -260,13 +267,11 @@ static bool take_locked(struct al_runs *runs, struct al_extent *extent, uint32_t
     const uintptr_t align_bytes = (uintptr_t)align_granules << AL_GRANULE_LG;
     const uintptr_t base_addr = al_round_up(found->base_addr, align_bytes);
     const uint32_t lead = (uint32_t)((base_addr - found->base_addr) >> AL_GRANULE_LG);
-    const size_t dirty_before = runs->dirty_granules;
 
-    carve_locked(runs, idx, lead, granules, spare_idx);
+    *is_zeroed = carve_locked(runs, idx, lead, granules, spare_idx);
     /* Neighbours must not see a free granule here any more. */
     al_map_set(base_addr, 1, AL_MAP_BUSY);
     al_map_set(base_addr + ((uintptr_t)(granules - 1) << AL_GRANULE_LG), 1, AL_MAP_BUSY);
-    *is_zeroed = runs->dirty_granules == dirty_before;
     extent->base_addr = base_addr;
     extent->granules = granules;
     al_extent_set_arena(extent, runs->arena_idx);
@@ -281,7 +286,6 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
     uint32_t spare_idx = 0;
     bool is_taken = false;
 
-    AL_ASSERT(granules > 0 && al_is_pow2(align_granules));
     /* A second descriptor is needed only when both ends of a run are left over. */
     if (align_granules > 1) {
         spare_idx = al_extent_take();
@@ -309,18 +313,20 @@ void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
     AL_ASSERT(extent_idx != 0);
     struct al_extent *const extent = al_extent_at(extent_idx);
     const uint32_t low = is_dirty ? AL_MAP_FREE_DIRTY : AL_MAP_FREE_CLEAN;
-    uint32_t absorbed[2];
 
     al_extent_set_kind(extent, AL_EXTENT_BUSY);
-    extent->free.dirty_granules = is_dirty ? extent->granules : 0;
+    extent->free = (struct al_free_part){0};
+    extent->free.stale_granules[AL_STALE_DIRTY] = is_dirty ? extent->granules : 0;
     al_map_set(extent->base_addr, extent->granules, al_map_entry_make(0, low));
     al_lock_take(&runs->lock, AL_RANK_RUNS);
-    insert_locked(runs, extent_idx, absorbed);
-    plan_locked(runs);
+    const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
+    al_purge_plan_locked(runs);
     al_lock_give(&runs->lock);
-    give_absorbed(absorbed);
-    if (al_runs_purge_due_ns(runs) == 0) {
-        al_runs_purge(runs, false);
+    al_runs_give_absorbed(absorbed);
+    if (al_purge_due_ns(runs) == 0) {
+        al_purge(runs, false);
+    } else {
+        al_purge_wake();
     }
 }
 
@@ -334,9 +340,7 @@ bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t mor
     const uint32_t idx = free_neighbour_locked(runs, next_addr, true);
     const bool is_fitting = idx != 0 && al_extent_at(idx)->granules >= more;
     if (is_fitting) {
-        const size_t dirty_before = runs->dirty_granules;
-        carve_locked(runs, idx, 0, more, &spare_idx);
-        *is_zeroed = runs->dirty_granules == dirty_before;
+        *is_zeroed = carve_locked(runs, idx, 0, more, &spare_idx);
         al_map_set(next_addr, more, AL_MAP_BUSY);
         extent->granules += more;
     }
@@ -351,7 +355,6 @@ bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer
     AL_ASSERT(fewer > 0 && fewer < extent->granules);
     const uint32_t tail_idx = al_extent_take();
 
-    AL_ASSERT(fewer < extent->granules);
     if (tail_idx == 0) {
         return false;
     }
@@ -363,94 +366,9 @@ bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer
     return true;
 }
 
-/* ---- purging ---- */
-
-/* Takes up to PURGE_BATCH_COUNT dirty runs out of the heap, the largest first, until only
- * `keep` dirty granules are left.
- */
-static uint32_t collect_locked(struct al_runs *runs, size_t keep,
-                               uint32_t batch[PURGE_BATCH_COUNT]) {
-    al_lock_assert_held(&runs->lock);
-    uint32_t count = 0;
-    uint32_t idx = al_treap_previous(runs->root_idx, 0);
-
-    for (int seen = 0; idx != 0 && seen < PURGE_SCAN_COUNT; seen++) {
-        if (count == PURGE_BATCH_COUNT || runs->dirty_granules <= keep) {
-            break;
-        }
-        struct al_extent *const extent = al_extent_at(idx);
-        const uint32_t previous_idx = al_treap_previous(runs->root_idx, idx);
-        if (extent->free.dirty_granules != 0 && !extent->free.is_skipped) {
-            al_treap_remove(&runs->root_idx, idx);
-            al_extent_set_kind(extent, AL_EXTENT_BUSY);
-            runs->free_granules -= extent->granules;
-            runs->dirty_granules -= extent->free.dirty_granules;
-            batch[count++] = idx;
-        }
-        idx = previous_idx;
-    }
-    return count;
-}
-
-/* Purges one run taken out of the heap, and puts it back. No lock held. */
-static void purge_one(struct al_runs *runs, uint32_t idx) {
-    AL_ASSERT(idx != 0);
-    struct al_extent *const extent = al_extent_at(idx);
-    const uint32_t dirty = extent->free.dirty_granules;
-    const bool is_purged = al_os_purge((void *)extent->base_addr, al_extent_bytes(extent));
-    uint32_t absorbed[2];
-
-    if (is_purged) {
-        al_map_set(extent->base_addr, extent->granules, al_map_entry_make(0, AL_MAP_FREE_CLEAN));
-        extent->free.dirty_granules = 0;
-    }
-    al_lock_take(&runs->lock, AL_RANK_RUNS);
-    insert_locked(runs, idx, absorbed);
-    extent->free.is_skipped = !is_purged;
-    runs->purge_count++;
-    runs->purged_granules += is_purged ? dirty : 0;
-    plan_locked(runs);
-    al_lock_give(&runs->lock);
-    give_absorbed(absorbed);
-}
-
-void al_runs_purge(struct al_runs *runs, bool all) {
-    uint32_t batch[PURGE_BATCH_COUNT];
-    const uint64_t now_ns = al_os_time_ns();
-    uint32_t count = 0;
-
-    do { /* each turn makes runs clean or skipped, and there are finitely many */
-        al_lock_take(&runs->lock, AL_RANK_RUNS);
-        size_t keep = allowed_granules(runs);
-        if (runs->decay.decay_ms > 0) {
-            (void)al_decay_advance(&runs->decay, now_ns, runs->dirty_granules);
-            const size_t decayed = al_decay_allowed(&runs->decay, runs->dirty_granules);
-            keep = decayed < keep ? decayed : keep;
-        }
-        count = collect_locked(runs, all ? 0 : keep, batch);
-        al_decay_purged(&runs->decay, runs->dirty_granules);
-        plan_locked(runs);
-        al_lock_give(&runs->lock);
-        for (uint32_t idx = 0; idx < count; idx++) {
-            purge_one(runs, batch[idx]);
-        }
-    } while (count == PURGE_BATCH_COUNT);
-}
-
-void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms) {
-    AL_ASSERT(decay_ms >= -1);
-    const uint64_t now_ns = al_os_time_ns();
-
-    al_lock_take(&runs->lock, AL_RANK_RUNS);
-    al_decay_init(&runs->decay, decay_ms, now_ns); /* all that is dirty counts as fresh */
-    plan_locked(runs);
-    al_lock_give(&runs->lock);
-    al_runs_purge(runs, decay_ms == 0);
-}
-
 void al_runs_check(struct al_runs *runs) {
     size_t free_granules = 0;
-    size_t dirty_granules = 0;
+    size_t stale_granules[AL_STALE_COUNT] = {0};
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     al_treap_check(runs->root_idx);
@@ -458,17 +376,22 @@ void al_runs_check(struct al_runs *runs) {
          idx = al_treap_previous(runs->root_idx, idx)) {
         const struct al_extent *const extent = al_extent_at(idx);
         const uint64_t last = al_map_entry((const void *)(end_addr(extent) - AL_GRANULE_BYTES));
+        const struct stale_counts counted = count_stale(extent->base_addr, extent->granules);
         AL_CHECK(free_neighbour_locked(runs, end_addr(extent), true) == 0,
                  "internal: runs I2: two free runs touch");
         AL_CHECK(free_neighbour_locked(runs, extent->base_addr, true) == idx &&
                      al_map_entry_extent(last) == idx,
                  "internal: runs I3: ends in the map");
-        AL_CHECK(count_dirty(extent->base_addr, extent->granules) == extent->free.dirty_granules,
-                 "internal: runs I4: dirty granules of a run");
+        for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+            AL_CHECK(counted.granules[stale] == extent->free.stale_granules[stale],
+                     "internal: runs I4: stale granules of a run");
+            stale_granules[stale] += extent->free.stale_granules[stale];
+        }
         free_granules += extent->granules;
-        dirty_granules += extent->free.dirty_granules;
     }
-    AL_CHECK(free_granules == runs->free_granules && dirty_granules == runs->dirty_granules,
+    AL_CHECK(free_granules == runs->free_granules &&
+                 stale_granules[AL_STALE_DIRTY] == runs->stale_granules[AL_STALE_DIRTY] &&
+                 stale_granules[AL_STALE_MUZZY] == runs->stale_granules[AL_STALE_MUZZY],
              "internal: runs I5: sums over the runs");
     al_lock_give(&runs->lock);
 }

@@ -3,7 +3,7 @@
  * runs — an arena's page layer: runs of granules, best fit, coalescing, purged as they age.
  *
  * Owns:    the arena's address space outside mappings of single allocations, the treap of its
- *          free runs, and the map entries of free granules (clean or dirty, one by one).
+ *          free runs, and the map entries of free granules (clean, dirty or muzzy, one by one).
  * Threads: rank AL_RANK_RUNS. The kernel is asked with no lock held; runs being purged are
  *          taken out of the heap meanwhile.
  * Fails:   false: no memory, nothing changed.
@@ -12,8 +12,8 @@
  *   I1  treap order: by (granules, base address), heap order by priority
  *   I2  no two free runs of the arena touch
  *   I3  the first and last granule of a free run name its descriptor in the map
- *   I4  a run's dirty_granules is the number of its granules marked dirty
- *   I5  free_granules and dirty_granules are the sums over the runs
+ *   I4  a run's stale_granules are the numbers of its granules marked dirty and muzzy
+ *   I5  free_granules and stale_granules are the sums over the runs
  */
 #ifndef AL_RUNS_H
 #define AL_RUNS_H
@@ -22,6 +22,13 @@
 #include "alloc/decay.h"
 #include "alloc/extent.h"
 #include "alloc/lock.h"
+
+/* What purging of one kind has done since start. */
+struct al_purge_counts {
+    uint64_t pass_count; /* times that something was found to purge */
+    uint64_t call_count; /* system calls */
+    uint64_t purged_granules;
+};
 
 struct al_runs {
     /* Never change after al_runs_init. */
@@ -33,17 +40,18 @@ struct al_runs {
     uint32_t root_idx;
     size_t mapped_granules; /* all there is: active + free */
     size_t free_granules;
-    size_t dirty_granules; /* part of free_granules */
-    size_t huge_bytes;     /* in mappings of their own */
-    size_t large_bytes;    /* usable bytes of large allocations, huge ones too */
+    size_t stale_granules[AL_STALE_COUNT]; /* parts of free_granules */
+    size_t huge_bytes;                     /* in mappings of their own */
+    size_t large_bytes;                    /* usable bytes of large allocations, huge ones too */
     uint64_t large_malloc_count, large_free_count;
-    uint64_t purge_count, purged_granules;
-    struct al_decay decay;
+    struct al_purge_counts purged[AL_STALE_COUNT];
+    struct al_decay decay[AL_STALE_COUNT];
 
     _Atomic uint64_t purge_due_ns; /* written under lock, read without */
 };
 
-void al_runs_init(struct al_runs *runs, uint32_t arena_idx, ssize_t dirty_decay_ms);
+/* decay_ms: how long freed granules stay dirty, and then muzzy. */
+void al_runs_init(struct al_runs *runs, uint32_t arena_idx, const ssize_t decay_ms[AL_STALE_COUNT]);
 
 /* A run of `granules`, its base a multiple of align_granules (a power of two, 1: any). Fills
  * in base_addr, granules and arena_idx of `extent_idx` (kind AL_EXTENT_BUSY, taken by the
@@ -64,17 +72,12 @@ AL_NODISCARD bool al_runs_extend(struct al_runs *runs, struct al_extent *extent,
 /* Gives back the last `fewer` granules of a taken run. False: no descriptor to be had. */
 AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer);
 
-/* Purges what decay says may no longer stay (all: everything dirty). */
-void al_runs_purge(struct al_runs *runs, bool all);
+/* Address space of all heaps and all mappings of single allocations, now. Relaxed. */
+extern AL_HIDDEN _Atomic size_t al_runs_total_bytes;
 
-/* When al_runs_purge has work again: 0 now, UINT64_MAX nothing to do. Without the lock: a stale
- * answer costs one look.
- */
-AL_INLINE uint64_t al_runs_purge_due_ns(const struct al_runs *runs) {
-    return atomic_load_explicit(&runs->purge_due_ns, memory_order_relaxed);
+AL_INLINE void al_runs_total_add(size_t bytes) {
+    atomic_fetch_add_explicit(&al_runs_total_bytes, bytes, memory_order_relaxed);
 }
-
-void al_runs_set_decay_ms(struct al_runs *runs, ssize_t decay_ms);
 
 void al_runs_check(struct al_runs *runs);
 

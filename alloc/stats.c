@@ -41,22 +41,32 @@ bool al_stats_arena_read(unsigned arena_idx, struct al_stats_arena *stats) {
     stats->allocated_large_bytes = runs->large_bytes;
     stats->active_bytes =
         granule_bytes(runs->mapped_granules - runs->free_granules) + runs->huge_bytes;
-    stats->dirty_bytes = granule_bytes(runs->dirty_granules);
-    stats->retained_bytes = granule_bytes(runs->free_granules - runs->dirty_granules);
+    size_t clean_granules = runs->free_granules;
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        const struct al_purge_counts *const purged = &runs->purged[stale];
+        clean_granules -= runs->stale_granules[stale];
+        stats->stale_bytes[stale] = granule_bytes(runs->stale_granules[stale]);
+        stats->decay_ms[stale] = runs->decay[stale].decay_ms;
+        stats->purged[stale] = (struct al_stats_purge){purged->pass_count, purged->call_count,
+                                                       granule_bytes(purged->purged_granules)};
+    }
+    stats->retained_bytes = granule_bytes(clean_granules);
     stats->nmalloc_large = runs->large_malloc_count;
     stats->ndalloc_large = runs->large_free_count;
-    stats->purge_count = runs->purge_count;
-    stats->purged_bytes = granule_bytes(runs->purged_granules);
     al_lock_give(&runs->lock);
     stats->thread_count = atomic_load(&arena->thread_count);
     return true;
+}
+
+size_t al_stats_address_bytes(void) {
+    return atomic_load_explicit(&al_runs_total_bytes, memory_order_relaxed);
 }
 
 void al_stats_read(struct al_stats *stats) {
     AL_ASSERT(stats != NULL);
     uint64_t allocated_bytes = 0;
     uint64_t freed_bytes = 0;
-    size_t dirty_bytes = 0;
+    size_t stale_bytes = 0;
 
     *stats = (struct al_stats){0};
     /* Threads first: what they allocate meanwhile may only make `active` larger. */
@@ -66,7 +76,7 @@ void al_stats_read(struct al_stats *stats) {
         if (al_stats_arena_read(idx, &arena)) {
             stats->active_bytes += arena.active_bytes;
             stats->retained_bytes += arena.retained_bytes;
-            dirty_bytes += arena.dirty_bytes;
+            stale_bytes += arena.stale_bytes[AL_STALE_DIRTY] + arena.stale_bytes[AL_STALE_MUZZY];
         }
     }
     stats->allocated_bytes = allocated_bytes > freed_bytes ? allocated_bytes - freed_bytes : 0;
@@ -76,9 +86,9 @@ void al_stats_read(struct al_stats *stats) {
     /* The map's entries, 8 bytes a granule, are books as well. */
     stats->metadata_bytes =
         al_meta_bytes() +
-        ((stats->active_bytes + stats->retained_bytes + dirty_bytes) >> AL_GRANULE_LG) *
+        ((stats->active_bytes + stats->retained_bytes + stale_bytes) >> AL_GRANULE_LG) *
             sizeof(uint64_t);
-    stats->resident_bytes = stats->active_bytes + dirty_bytes + stats->metadata_bytes;
+    stats->resident_bytes = stats->active_bytes + stale_bytes + stats->metadata_bytes;
     stats->mapped_bytes = stats->resident_bytes;
     stats->zero_realloc_count = al_request_zero_realloc_count();
 }

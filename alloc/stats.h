@@ -15,17 +15,24 @@
 #define AL_STATS_H
 
 #include "alloc/base.h"
+#include "alloc/stale.h"
+
+#include <sys/types.h>
 
 struct al_stats_arena {
     size_t allocated_small_bytes;
     size_t allocated_large_bytes;
-    size_t active_bytes;   /* of slabs and large runs */
-    size_t dirty_bytes;    /* freed, not yet given back */
-    size_t retained_bytes; /* address space without pages */
+    size_t active_bytes;                /* of slabs and large runs */
+    size_t stale_bytes[AL_STALE_COUNT]; /* freed, not yet given back for good */
+    size_t retained_bytes;              /* address space without pages */
     uint64_t nmalloc_small, ndalloc_small, nmalloc_large, ndalloc_large; /* calls, since start */
-    uint64_t purge_count;                                                /* madvise calls */
-    uint64_t purged_bytes;                                               /* by them, since start */
-    unsigned thread_count;                                               /* threads bound to it */
+    struct al_stats_purge {
+        uint64_t pass_count; /* times that something was found to purge */
+        uint64_t call_count; /* madvise or munmap */
+        uint64_t purged_bytes;
+    } purged[AL_STALE_COUNT]; /* since start */
+    ssize_t decay_ms[AL_STALE_COUNT];
+    unsigned thread_count; /* threads bound to it */
 };
 
 struct al_stats {
@@ -40,6 +47,9 @@ struct al_stats {
 
 /* Sums over all arenas. */
 void al_stats_read(struct al_stats *stats);
+
+/* Address space that heaps hold now, purged or not; without a lock, for triggers. */
+size_t al_stats_address_bytes(void);
 
 /* One arena. False: there is no such arena. */
 bool al_stats_arena_read(unsigned arena_idx, struct al_stats_arena *stats);

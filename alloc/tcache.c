@@ -5,6 +5,7 @@
 #include "alloc/tcache.h"
 
 #include "alloc/bits.h"
+#include "alloc/fill.h"
 #include "alloc/hooks.h"
 #include "alloc/lock.h"
 #include "alloc/sample.h"
@@ -363,6 +364,9 @@ static void *mode_malloc(struct al_tcache *cache, unsigned class_idx, size_t req
     if (block == NULL) {
         return NULL;
     }
+    if ((cache->mode & AL_TCACHE_FILL) != 0) {
+        (void)al_fill_new(block, size_bytes, false);
+    }
     al_counter_add(&cold->malloc_count, 1);
     cache->exact_allocated_bytes += size_bytes;
     if (sampled != NULL) {
@@ -422,6 +426,10 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     void *const block = bin->freed;
 
     reset_freed(bin);
+    if ((cache->mode & AL_TCACHE_FILL) != 0) {
+        al_fill_old(block, al_class_bytes(class_idx));
+        *(void **)block = NULL; /* it still ends its list */
+    }
     al_counter_add(&cold->free_count, 1);
     cache->exact_freed_bytes += al_class_bytes(class_idx);
     if ((cache->mode & AL_TCACHE_OFF) != 0) {
@@ -515,6 +523,7 @@ static void event(struct al_tcache *cache) {
 
     cache->event_bytes = 0;
     al_arena_tick(cache->arena);
+    al_tcache_expire(cache->arena);
     cache->reentry++;
     al_hooks.allocated(bytes);
     cache->reentry--;
@@ -545,11 +554,11 @@ static void set_room(struct al_tcache *cache) {
     }
 }
 
-void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, bool is_enabled) {
+void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, uint32_t mode) {
     AL_ASSERT(arena != NULL);
     cache->arena = arena;
     cache->tag = al_map_tag(arena->idx);
-    cache->mode = is_enabled ? 0 : AL_TCACHE_OFF;
+    cache->mode = mode;
     cache->is_sampling = al_sample_thread_init();
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
         cache->cold[class_idx].countdown = AL_SAMPLE_NEVER;

@@ -73,6 +73,7 @@ enum {
     /* Reasons to take the slow path each time. */
     AL_TCACHE_EXACT = 1, /* the program watches our counters through pointers */
     AL_TCACHE_OFF = 2,   /* the program wants no cache */
+    AL_TCACHE_FILL = 4,  /* opt.junk or opt.zero: memory is filled as it comes and goes */
 };
 
 struct al_tcache {
@@ -97,6 +98,7 @@ struct al_tcache {
     bool is_sampling;     /* thread.prof.active */
     uint64_t event_bytes; /* allocated since the last event */
     void *prof_slot;      /* the profiler's pointer for this thread */
+    uint64_t parked_ns;   /* when its thread ended */
 
     /* Counters of what is not in a bin; one writer, read relaxed. */
     _Atomic uint64_t large_malloc_bytes, large_free_bytes;
@@ -104,7 +106,7 @@ struct al_tcache {
     /* Valid in exact mode: what thread.allocatedp points to. */
     uint64_t exact_allocated_bytes, exact_freed_bytes;
 
-    /* Guarded by the registry's lock. */
+    /* Guarded by the registry's lock; of a cache without a thread, by the lock of tcache_park.c. */
     struct al_tcache *prev, *next;
 };
 static_assert(offsetof(struct al_tcache, bins) == AL_MAP_BIN_FIRST_BYTES, "as the map says");
@@ -119,7 +121,7 @@ extern AL_HIDDEN AL_TLS_IE struct al_tcache *al_self;
 extern AL_HIDDEN struct al_tcache al_null_tcache;
 
 /* Sets up a zeroed cache for `arena`; and gives back every block it holds. */
-void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, bool is_enabled);
+void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, uint32_t mode);
 void al_tcache_flush(struct al_tcache *cache);
 
 /* A block of the class; NULL: no memory. `alloc` is empty. */
@@ -152,6 +154,18 @@ uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own);
 
 /* Every slow visit: events, and now and then a trim. `bytes` came into the cache. */
 void al_tcache_visit(struct al_tcache *cache, size_t bytes);
+
+/* Caches between two threads (tcache_park.c). A cache whose thread has ended waits with its arena;
+ * adopt: the last one parked there, with what it holds; reuse: an empty one; NULL: there is
+ * none. expire empties those that have waited for long.
+ */
+void al_tcache_park(struct al_tcache *cache);
+struct al_tcache *al_tcache_adopt(struct al_arena *arena);
+struct al_tcache *al_tcache_reuse(void);
+void al_tcache_expire(struct al_arena *arena);
+void al_tcache_fork_prepare(void);
+void al_tcache_fork_parent(void);
+void al_tcache_fork_child(void);
 
 void al_tcache_check(const struct al_tcache *cache);
 

@@ -5,6 +5,7 @@
  */
 #include "alloc/bin.h"
 #include "alloc/class.h"
+#include "alloc/fill.h"
 #include "alloc/tcache_list.h"
 
 enum {
@@ -36,6 +37,7 @@ void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_i
     } else if (batch->head == block) {
         al_die_ptr("freed twice", block);
     }
+    al_fill_old(block, size_bytes);
     *(void **)block = batch->head;
     batch->head = block;
     batch->count++;

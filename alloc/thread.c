@@ -9,6 +9,7 @@
 #include "alloc/thread.h"
 
 #include "alloc/control.h"
+#include "alloc/fill.h"
 #include "alloc/hooks.h"
 #include "alloc/lock.h"
 #include "alloc/map.h"
@@ -42,7 +43,6 @@ static struct {
     /* Guarded by lock. */
     struct al_lock lock;
     struct al_tcache *live;
-    struct al_tcache *pool;       /* flushed, through `next` */
     struct al_tcache *fork_cache; /* the forking thread's, while it forks */
 
     /* Atomic sums of what no live cache counts. */
@@ -107,36 +107,20 @@ static void clear_counters(struct al_tcache *cache) {
 
 static void retire(struct al_tcache *cache) {
     AL_ASSERT(cache != &al_null_tcache);
-    struct al_arena *const arena = cache->arena;
-    bool is_parked = false;
-
     cache->reentry++;
     al_hooks.thread_ended(&cache->prof_slot);
     cache->reentry--;
     al_tcache_set_mode(cache, 0);
     al_self = &al_null_tcache;
     own_stage = STAGE_DEAD;
-    atomic_fetch_sub(&arena->thread_count, 1);
+    atomic_fetch_sub(&cache->arena->thread_count, 1);
 
     al_lock_take(&threads.lock, AL_RANK_THREADS);
     unlink_locked(cache);
     fold_counters(cache, true);
     clear_counters(cache);
-    if (arena->parked_count < AL_ARENA_PARKED_MAX) {
-        cache->next = arena->parked;
-        arena->parked = cache;
-        arena->parked_count++;
-        is_parked = true;
-    }
     al_lock_give(&threads.lock);
-    if (is_parked) {
-        return;
-    }
-    al_tcache_flush(cache);
-    al_lock_take(&threads.lock, AL_RANK_THREADS);
-    cache->next = threads.pool;
-    threads.pool = cache;
-    al_lock_give(&threads.lock);
+    al_tcache_park(cache);
 }
 
 static void thread_ending(void *value) {
@@ -159,7 +143,8 @@ static void init_locked(void) {
     al_lock_assert_held(&threads.init_lock);
     al_options_read();
     al_map_init();
-    al_arena_boot(al_options.narenas, al_options.dirty_decay_ms);
+    al_arena_boot(al_options.narenas, (const ssize_t[AL_STALE_COUNT]){al_options.dirty_decay_ms,
+                                                                      al_options.muzzy_decay_ms});
     al_sample_set_thread_init(al_options.prof_thread_active_init);
     threads.has_key = pthread_key_create(&threads.key, thread_ending) == 0;
 }
@@ -178,29 +163,32 @@ void al_init(void) {
 
 /* ---- the birth of a cache ---- */
 
-static struct al_tcache *take_parked(struct al_arena *arena) {
-    AL_ASSERT(arena != NULL);
+static void link(struct al_tcache *cache) {
     al_lock_take(&threads.lock, AL_RANK_THREADS);
-    struct al_tcache *cache = arena->parked;
-    if (cache != NULL) {
-        arena->parked = cache->next;
-        arena->parked_count--;
-        link_locked(cache);
-    }
+    link_locked(cache);
     al_lock_give(&threads.lock);
+}
+
+static uint32_t initial_mode(void) {
+    return (al_options.tcache ? 0 : AL_TCACHE_OFF) | (al_fill_is_on() ? AL_TCACHE_FILL : 0);
+}
+
+/* A cache that a thread of the arena left behind. NULL: there is none. */
+static struct al_tcache *adopt_cache(struct al_arena *arena) {
+    struct al_tcache *const cache = al_tcache_adopt(arena);
+
+    if (cache != NULL) {
+        cache->is_sampling = al_sample_thread_init();
+        link(cache);
+        al_tcache_set_mode(cache, initial_mode());
+    }
     return cache;
 }
 
 static struct al_tcache *make_cache(struct al_arena *arena) {
     static _Atomic bool is_first_taken;
-    struct al_tcache *cache = NULL;
+    struct al_tcache *cache = al_tcache_reuse();
 
-    al_lock_take(&threads.lock, AL_RANK_THREADS);
-    if (threads.pool != NULL) {
-        cache = threads.pool;
-        threads.pool = cache->next;
-    }
-    al_lock_give(&threads.lock);
     if (cache == NULL && !atomic_exchange(&is_first_taken, true)) {
         cache = &first_cache;
         al_meta_account(sizeof(first_cache));
@@ -214,10 +202,8 @@ static struct al_tcache *make_cache(struct al_arena *arena) {
         const uint64_t seed = al_os_seed() ^ ((uint64_t)(uintptr_t)cache << 20);
         cache->rng = seed != 0 ? seed : 1;
     }
-    al_tcache_init(cache, arena, al_options.tcache);
-    al_lock_take(&threads.lock, AL_RANK_THREADS);
-    link_locked(cache);
-    al_lock_give(&threads.lock);
+    al_tcache_init(cache, arena, initial_mode());
+    link(cache);
     return cache;
 }
 
@@ -232,11 +218,8 @@ AL_COLD struct al_tcache *al_thread_cache_slow(void) {
     al_init();
     struct al_arena *const arena =
         atomic_load(&al_arena_at(0)->thread_count) == 0 ? al_arena_at(0) : al_arena_choose();
-    struct al_tcache *cache = take_parked(arena);
-    if (cache != NULL) {
-        cache->is_sampling = al_sample_thread_init();
-        al_tcache_set_mode(cache, al_options.tcache ? 0 : AL_TCACHE_OFF);
-    } else {
+    struct al_tcache *cache = adopt_cache(arena);
+    if (cache == NULL) {
         cache = make_cache(arena);
     }
     if (cache == NULL) {
@@ -346,8 +329,8 @@ void al_thread_tcache_set_enabled(bool is_enabled) {
     struct al_tcache *const cache = al_thread_cache();
 
     if (cache != NULL) {
-        const uint32_t exact = cache->mode & AL_TCACHE_EXACT;
-        al_tcache_set_mode(cache, is_enabled ? exact : exact | AL_TCACHE_OFF);
+        const uint32_t others = cache->mode & ~(uint32_t)AL_TCACHE_OFF;
+        al_tcache_set_mode(cache, is_enabled ? others : others | AL_TCACHE_OFF);
     }
 }
 
@@ -408,6 +391,7 @@ static void fork_prepare(void) {
     al_hooks.fork_prepare();
     al_lock_take(&threads.init_lock, AL_RANK_INIT);
     al_lock_take(&threads.lock, AL_RANK_THREADS);
+    al_tcache_fork_prepare();
     al_arenas_fork_prepare();
     al_extent_fork_prepare();
     al_map_fork_prepare();
@@ -430,6 +414,7 @@ static void fork_parent(void) {
     al_map_fork_parent();
     al_extent_fork_parent();
     al_arenas_fork_parent();
+    al_tcache_fork_parent();
     al_lock_give(&threads.lock);
     al_lock_give(&threads.init_lock);
     al_hooks.fork_parent();
@@ -460,6 +445,7 @@ static void fork_child(void) {
     al_map_fork_child();
     al_extent_fork_child();
     al_arenas_fork_child();
+    al_tcache_fork_child();
     drop_other_caches();
     al_lock_reset(&threads.lock);
     al_lock_reset(&threads.init_lock);

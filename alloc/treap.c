@@ -87,13 +87,13 @@ uint32_t al_treap_best_fit(uint32_t root, uint32_t granules) {
     return best_idx;
 }
 
-uint32_t al_treap_previous(uint32_t root, uint32_t idx) {
-    const struct al_extent *const extent = idx != 0 ? al_extent_at(idx) : NULL;
+uint32_t al_treap_below(uint32_t root, uint32_t granules, uintptr_t base_addr) {
+    const struct al_extent place = {.granules = granules, .base_addr = base_addr};
     uint32_t best_idx = 0;
 
     while (root != 0) {
         const struct al_extent *const node = al_extent_at(root);
-        if (extent == NULL || is_before(node, extent)) {
+        if (is_before(node, &place)) {
             best_idx = root;
             root = node->free.right_idx;
         } else {
@@ -101,6 +101,13 @@ uint32_t al_treap_previous(uint32_t root, uint32_t idx) {
         }
     }
     return best_idx;
+}
+
+uint32_t al_treap_previous(uint32_t root, uint32_t idx) {
+    if (idx == 0) {
+        return al_treap_below(root, UINT32_MAX, UINTPTR_MAX);
+    }
+    return al_treap_below(root, al_extent_at(idx)->granules, al_extent_at(idx)->base_addr);
 }
 
 void al_treap_check(uint32_t root) {

@@ -25,6 +25,9 @@ uint32_t al_treap_best_fit(uint32_t root, uint32_t granules);
 /* The run next below `idx` in order, or the largest if idx is 0; 0: none. */
 uint32_t al_treap_previous(uint32_t root, uint32_t idx);
 
+/* The run next below a place in the order, whether or not a run stands there; 0: none. */
+uint32_t al_treap_below(uint32_t root, uint32_t granules, uintptr_t base_addr);
+
 /* Dies unless order and priorities hold. */
 void al_treap_check(uint32_t root);
 

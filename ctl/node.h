@@ -60,6 +60,7 @@ enum { CT_MIB_MAX = 8 };
 struct ct_args {
     size_t mib[CT_MIB_MAX];
     size_t mib_count;
+    const char *path; /* the row's */
     const struct al_option_row *option;
     const union ct_value *query; /* CT_QUERY: the new value, NULL if there is none */
 };

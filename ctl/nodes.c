@@ -8,6 +8,7 @@
  */
 #include "ctl/nodes.h"
 
+#include "alloc/background.h"
 #include "alloc/control.h"
 #include "alloc/os.h"
 #include "alloc/sample.h"
@@ -40,6 +41,11 @@ bool ct_index_is_valid(const char *root, size_t index) {
     if (strncmp(root, "arena.", 6) == 0) {
         return index <= al_arena_count() || index == CT_ARENAS_ALL || index == CT_ARENAS_DESTROYED;
     }
+    if (strncmp(root, "stats.arenas.", 13) == 0) {
+        struct al_stats_arena stats;
+        return index == CT_ARENAS_ALL ||
+               (index < CT_ARENAS_ALL && al_stats_arena_read((unsigned)index, &stats));
+    }
     return true; /* arenas.bin and arenas.lextent look themselves */
 }
 
@@ -66,8 +72,8 @@ GET(tcache_enabled_get, boolean, al_thread_tcache_enabled())
 GET(thread_prof_name_get, text, pf_thread_name_get())
 GET(thread_prof_active_get, boolean, al_sample_thread_is_active())
 GET(arenas_narenas_get, u32, al_arena_count())
-GET(arenas_decay_get, ssize, al_arenas_dirty_decay_ms_get())
-GET(zero_ssize_get, ssize, 0)
+GET(background_get, boolean, al_background_get())
+GET(background_max_get, size, al_options.max_background_threads)
 GET(quantum_get, size, al_class_quantum_bytes())
 GET(page_get, size, AL_PAGE_BYTES)
 GET(hugepage_get, size, 2 * 1024 * 1024)
@@ -75,6 +81,7 @@ GET(tcache_max_get, size, al_class_tcache_max_bytes())
 GET(nbins_get, u32, al_class_small_count())
 GET(nlextents_get, u32, al_class_large_count())
 GET(prof_active_get, boolean, pf_active_get())
+GET(prof_gdump_get, boolean, pf_gdump_get())
 GET(prof_lg_sample_get, size, pf_rate_lg())
 GET(prof_interval_get, u64, pf_interval_bytes())
 GET(prof_thread_init_get, boolean, al_sample_thread_init())
@@ -158,18 +165,44 @@ static int arena_decay(const struct ct_args *args, const union ct_value *in) {
     return args->mib[1] == CT_ARENAS_DESTROYED ? 0 : al_arena_decay(arena_of(args));
 }
 
+/* The first letter of a *_decay_ms row's last word says which. */
+static enum al_stale stale_of(const struct ct_args *args) {
+    AL_ASSERT(strrchr(args->path, '.') != NULL);
+    return strrchr(args->path, '.')[1] == 'm' ? AL_STALE_MUZZY : AL_STALE_DIRTY;
+}
+
 static int arena_decay_get(const struct ct_args *args, union ct_value *out) {
-    return al_arena_dirty_decay_ms_get(arena_of(args), &out->ssize);
+    return al_arena_decay_ms_get(arena_of(args), stale_of(args), &out->ssize);
 }
 
 static int arena_decay_set(const struct ct_args *args, const union ct_value *in) {
-    return arena_of(args) == UINT_MAX ? EFAULT
-                                      : al_arena_dirty_decay_ms_set(arena_of(args), in->ssize);
+    return arena_of(args) == UINT_MAX
+               ? EFAULT
+               : al_arena_decay_ms_set(arena_of(args), stale_of(args), in->ssize);
+}
+
+static int arenas_decay_get(const struct ct_args *args, union ct_value *out) {
+    out->ssize = al_arenas_decay_ms_get(stale_of(args));
+    return 0;
 }
 
 static int arenas_decay_set(const struct ct_args *args, const union ct_value *in) {
+    return al_arenas_decay_ms_set(stale_of(args), in->ssize);
+}
+
+static int background_set(const struct ct_args *args, const union ct_value *in) {
     (void)args;
-    return al_arenas_dirty_decay_ms_set(in->ssize);
+    return al_background_set(in->boolean);
+}
+
+/* Tally has one such thread; the number is kept, and means no more than that there may be one. */
+static int background_max_set(const struct ct_args *args, const union ct_value *in) {
+    (void)args;
+    if (in->size == 0 || in->size > 4) {
+        return EINVAL;
+    }
+    al_options.max_background_threads = in->size;
+    return 0;
 }
 
 static int bin_size_get(const struct ct_args *args, union ct_value *out) {
@@ -244,6 +277,11 @@ static int prof_dump_set(const struct ct_args *args, const union ct_value *in) {
     return pf_dump(in != NULL ? in->text : NULL) == 0 ? 0 : EFAULT;
 }
 
+static int prof_gdump_set(const struct ct_args *args, const union ct_value *in) {
+    (void)args;
+    return pf_gdump_set(in->boolean);
+}
+
 static int prof_prefix_set(const struct ct_args *args, const union ct_value *in) {
     (void)args;
     return in == NULL || in->text == NULL ? EINVAL : pf_prefix_set(in->text);
@@ -263,6 +301,7 @@ const struct ct_node ct_nodes[] = {
     {"arena.<i>.decay", CT_NONE, CT_CALL, NULL, arena_decay, "Purges what decay says may no longer stay."},
     {"arena.<i>.dirty_decay_ms", CT_SSIZE, CT_RW, arena_decay_get, arena_decay_set, "Milliseconds freed pages stay; -1 for good, 0 not at all."},
     {"arena.<i>.initialized", CT_BOOL, CT_R, arena_initialized_get, NULL, "Whether the arena exists."},
+    {"arena.<i>.muzzy_decay_ms", CT_SSIZE, CT_RW, arena_decay_get, arena_decay_set, "Milliseconds purged pages stay ours until the kernel wants them; 0, the default: not at all."},
     {"arena.<i>.purge", CT_NONE, CT_CALL, NULL, arena_purge, "Gives an arena's freed pages back now."},
     {"arenas.bin.<i>.nregs", CT_U32, CT_R, bin_nregs_get, NULL, "Objects in a slab of small class i."},
     {"arenas.bin.<i>.nshards", CT_U32, CT_R, bin_nshards_get, NULL, "Lock shards of small class i: always 1."},
@@ -273,7 +312,7 @@ const struct ct_node ct_nodes[] = {
     {"arenas.hugepage", CT_SIZE, CT_R, hugepage_get, NULL, "Size of a huge page."},
     {"arenas.lextent.<i>.size", CT_SIZE, CT_R, lextent_size_get, NULL, "Size of large class i; Tally rounds to pages within it."},
     {"arenas.lookup", CT_U32, CT_RW | CT_QUERY, arenas_lookup_get, NULL, "The arena that owns the object whose address is written."},
-    {"arenas.muzzy_decay_ms", CT_SSIZE, CT_R, zero_ssize_get, NULL, "Always 0: Tally purges for real at once."},
+    {"arenas.muzzy_decay_ms", CT_SSIZE, CT_RW, arenas_decay_get, arenas_decay_set, "Muzzy decay of arenas made later."},
     {"arenas.narenas", CT_U32, CT_R, arenas_narenas_get, NULL, "Number of arena indexes."},
     {"arenas.nbins", CT_U32, CT_R, nbins_get, NULL, "Number of small classes."},
     {"arenas.nhbins", CT_U32, CT_R, nbins_get, NULL, "Number of classes thread caches hold."},
@@ -281,9 +320,10 @@ const struct ct_node ct_nodes[] = {
     {"arenas.page", CT_SIZE, CT_R, page_get, NULL, "Size of an OS page."},
     {"arenas.quantum", CT_SIZE, CT_R, quantum_get, NULL, "Spacing of the smallest classes."},
     {"arenas.tcache_max", CT_SIZE, CT_R, tcache_max_get, NULL, "Largest size thread caches hold."},
+    {"background_thread", CT_BOOL, CT_RW, background_get, background_set, "Whether a thread of its own purges; may be switched at any time."},
     {"config.cache_oblivious", CT_BOOL, CT_R, false_get, NULL, "Large allocations start at a granule, never at a random line."},
     {"config.debug", CT_BOOL, CT_R, debug_get, NULL, "Built with internal assertions."},
-    {"config.fill", CT_BOOL, CT_R, false_get, NULL, "Built with junk and zero filling."},
+    {"config.fill", CT_BOOL, CT_R, true_get, NULL, "opt.junk and opt.zero are supported."},
     {"config.lazy_lock", CT_BOOL, CT_R, false_get, NULL, "Locks work from the start."},
     {"config.malloc_conf", CT_TEXT, CT_R, empty_get, NULL, "The option string built in: none."},
     {"config.opt_safety_checks", CT_BOOL, CT_R, true_get, NULL, "Misuse that is seen stops the process."},
@@ -295,8 +335,10 @@ const struct ct_node ct_nodes[] = {
     {"config.utrace", CT_BOOL, CT_R, false_get, NULL, "Linux has no utrace(2)."},
     {"config.xmalloc", CT_BOOL, CT_R, true_get, NULL, "opt.xmalloc is supported."},
     {"epoch", CT_U64, CT_RW, epoch_get, epoch_set, "Any write refreshes stats.* and counts up."},
+    {"max_background_threads", CT_SIZE, CT_RW, background_max_get, background_max_set, "Most purging threads, 1 to 4; Tally needs one."},
     {"prof.active", CT_BOOL, CT_RW | CT_STARTS_PROF, prof_active_get, prof_active_set, "Whether allocations are sampled; may be set in any process."},
     {"prof.dump", CT_TEXT, CT_W | CT_STARTS_PROF, NULL, prof_dump_set, "Writes a profile to the named file, or to the next automatic name."},
+    {"prof.gdump", CT_BOOL, CT_RW | CT_STARTS_PROF, prof_gdump_get, prof_gdump_set, "Whether a dump is written at each new maximum of the heap's address space."},
     {"prof.interval", CT_U64, CT_R, prof_interval_get, NULL, "Bytes allocated between two automatic dumps; 0 for none."},
     {"prof.lg_sample", CT_SIZE, CT_R, prof_lg_sample_get, NULL, "Mean bytes between samples, as a power of two."},
     {"prof.prefix", CT_TEXT, CT_W, NULL, prof_prefix_set, "Prefix of automatic dump names from now on."},
@@ -304,6 +346,22 @@ const struct ct_node ct_nodes[] = {
     {"prof.thread_active_init", CT_BOOL, CT_RW, prof_thread_init_get, prof_thread_init_set, "Whether new threads are sampled."},
     {"stats.active", CT_SIZE, CT_R, stats_active_get, NULL, "Bytes of slabs and large runs."},
     {"stats.allocated", CT_SIZE, CT_R, stats_allocated_get, NULL, "Bytes handed to the program; other threads' cached blocks count as handed out."},
+    {"stats.arenas.<i>.dirty_decay_ms", CT_SSIZE, CT_R, ct_stats_arena_decay_get, NULL, "Milliseconds freed pages of arena i stay."},
+    {"stats.arenas.<i>.dirty_nmadvise", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "System calls that purged dirty pages."},
+    {"stats.arenas.<i>.dirty_npurge", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "Times that dirty pages were purged."},
+    {"stats.arenas.<i>.dirty_purged", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "Dirty pages purged."},
+    {"stats.arenas.<i>.muzzy_decay_ms", CT_SSIZE, CT_R, ct_stats_arena_decay_get, NULL, "Milliseconds lazily purged pages of arena i stay."},
+    {"stats.arenas.<i>.muzzy_nmadvise", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "System calls that purged muzzy pages."},
+    {"stats.arenas.<i>.muzzy_npurge", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "Times that muzzy pages were purged."},
+    {"stats.arenas.<i>.muzzy_purged", CT_U64, CT_R, ct_stats_arena_purge_get, NULL, "Muzzy pages purged."},
+    {"stats.arenas.<i>.nthreads", CT_U32, CT_R, ct_stats_arena_threads_get, NULL, "Threads bound to arena i."},
+    {"stats.arenas.<i>.pactive", CT_SIZE, CT_R, ct_stats_arena_size_get, NULL, "Pages of slabs and large runs."},
+    {"stats.arenas.<i>.pdirty", CT_SIZE, CT_R, ct_stats_arena_size_get, NULL, "Free pages not given back."},
+    {"stats.arenas.<i>.pmuzzy", CT_SIZE, CT_R, ct_stats_arena_size_get, NULL, "Free pages that the kernel may take."},
+    {"stats.arenas.<i>.retained", CT_SIZE, CT_R, ct_stats_arena_size_get, NULL, "Address space without pages, in bytes."},
+    {"stats.background_thread.num_runs", CT_U64, CT_R, ct_stats_background_get, NULL, "Times the purging thread has looked for work."},
+    {"stats.background_thread.num_threads", CT_SIZE, CT_R, ct_stats_background_get, NULL, "Purging threads running: 0 or 1."},
+    {"stats.background_thread.run_interval", CT_U64, CT_R, ct_stats_background_get, NULL, "Mean nanoseconds between two looks."},
     {"stats.mapped", CT_SIZE, CT_R, stats_mapped_get, NULL, "Bytes of memory that may hold pages."},
     {"stats.metadata", CT_SIZE, CT_R, stats_metadata_get, NULL, "Bytes of the allocator's own books."},
     {"stats.resident", CT_SIZE, CT_R, stats_resident_get, NULL, "Upper bound of bytes that occupy pages."},

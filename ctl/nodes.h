@@ -24,6 +24,13 @@ bool ct_index_is_valid(const char *root, size_t index);
 const struct al_stats *ct_stats_snapshot(void);
 uint64_t ct_epoch_advance(void);
 
+/* Rows of nodes_stats.c; the last word of the name says which number. */
+int ct_stats_arena_size_get(const struct ct_args *args, union ct_value *out);
+int ct_stats_arena_purge_get(const struct ct_args *args, union ct_value *out);
+int ct_stats_arena_decay_get(const struct ct_args *args, union ct_value *out);
+int ct_stats_arena_threads_get(const struct ct_args *args, union ct_value *out);
+int ct_stats_background_get(const struct ct_args *args, union ct_value *out);
+
 /* "5.3.0-0-g…": the jemalloc whose interface this is. */
 extern const char ct_version[];
 

@@ -166,5 +166,6 @@ int ct_path_find(const size_t *mib, size_t mib_count, struct ct_args *args,
         *made = ct_option_node(args->option);
         *node = made;
     }
+    args->path = (*node)->path;
     return 0;
 }

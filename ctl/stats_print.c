@@ -207,6 +207,27 @@ static void put_stats(struct printer *printer) {
     close_object(printer);
 }
 
+/* What the page layer did, by jemalloc's keys: pages, not bytes. */
+static void put_stale(struct printer *printer, const struct al_stats_arena *stats) {
+    static const struct {
+        const char *decay_ms, *pages, *pass_count, *call_count, *purged_pages;
+    } keys[AL_STALE_COUNT] = {
+        [AL_STALE_DIRTY] = {"dirty_decay_ms", "pdirty", "dirty_npurge", "dirty_nmadvise",
+                            "dirty_purged"},
+        [AL_STALE_MUZZY] = {"muzzy_decay_ms", "pmuzzy", "muzzy_npurge", "muzzy_nmadvise",
+                            "muzzy_purged"},
+    };
+
+    for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
+        const struct al_stats_purge *const purged = &stats->purged[stale];
+        put_i64(printer, keys[stale].decay_ms, stats->decay_ms[stale]);
+        put_u64(printer, keys[stale].pages, stats->stale_bytes[stale] / AL_PAGE_BYTES);
+        put_u64(printer, keys[stale].pass_count, purged->pass_count);
+        put_u64(printer, keys[stale].call_count, purged->call_count);
+        put_u64(printer, keys[stale].purged_pages, purged->purged_bytes / AL_PAGE_BYTES);
+    }
+}
+
 static void put_arena(struct printer *printer, unsigned idx) {
     struct al_stats_arena stats;
     char name[32];
@@ -222,12 +243,10 @@ static void put_arena(struct printer *printer, unsigned idx) {
     put_u64(printer, "allocated_small", stats.allocated_small_bytes);
     put_u64(printer, "allocated_large", stats.allocated_large_bytes);
     put_u64(printer, "active", stats.active_bytes);
-    put_u64(printer, "dirty", stats.dirty_bytes);
     put_u64(printer, "retained", stats.retained_bytes);
     put_u64(printer, "nmalloc_large", stats.nmalloc_large);
     put_u64(printer, "ndalloc_large", stats.ndalloc_large);
-    put_u64(printer, "dirty_nmadvise", stats.purge_count);
-    put_u64(printer, "dirty_purged", stats.purged_bytes / AL_PAGE_BYTES);
+    put_stale(printer, &stats);
     close_object(printer);
 }
 

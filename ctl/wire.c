@@ -3,6 +3,7 @@
  * wire — the composition root: joins alloc to prof, starts the profiler when the C library is
  * up, and says the last words at exit.
  */
+#include "alloc/background.h"
 #include "alloc/control.h"
 #include "alloc/hooks.h"
 #include "alloc/options.h"
@@ -25,14 +26,21 @@ static void fork_parent(void) {
 }
 
 static void fork_child(void) {
+    al_background_fork_child();
     pf_hook_fork_child();
     ct_fork_child();
+}
+
+/* A child of fork makes the threads it lost anew. */
+static void allocated(uint64_t bytes) {
+    al_background_tick();
+    pf_hook_allocated(bytes);
 }
 
 const struct al_hooks al_hooks = {
     .sample = pf_hook_sample,
     .sample_freed = pf_hook_sample_freed,
-    .allocated = pf_hook_allocated,
+    .allocated = allocated,
     .thread_started = pf_hook_thread_started,
     .thread_ended = pf_hook_thread_ended,
     .fork_prepare = fork_prepare,
@@ -48,6 +56,7 @@ __attribute__((constructor)) static void start(void) {
     is_quiet = al_is_shadowed != NULL && al_is_shadowed();
     if (!is_quiet) {
         al_init();
+        al_background_boot();
         pf_boot();
     }
 }

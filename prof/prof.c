@@ -58,6 +58,7 @@ void pf_boot(void) {
     if (!al_options.prof) {
         return;
     }
+    pf_trigger_boot();
     if (pf_start() != 0) {
         al_message_write("<jemalloc>: no memory for the profiler: it is off\n");
         return;
@@ -118,6 +119,15 @@ int pf_prefix_set(const char *prefix) {
 
 uint64_t pf_interval_bytes(void) {
     return pf_trigger_interval_bytes();
+}
+
+int pf_gdump_set(bool is_on) {
+    pf_trigger_set_peak(is_on);
+    return is_on ? pf_start() : 0;
+}
+
+bool pf_gdump_get(void) {
+    return pf_trigger_peak();
 }
 
 const char *pf_unwinder_name(void) {

@@ -45,6 +45,11 @@ int pf_prefix_set(const char *prefix);
 /* Bytes allocated between two automatic dumps; 0: none. */
 uint64_t pf_interval_bytes(void);
 
+/* prof.gdump: a dump whenever the heap's address space reaches a new maximum. Switching on starts
+ * the profiler. */
+int pf_gdump_set(bool is_on);
+bool pf_gdump_get(void);
+
 /* thread.prof.name of the calling thread, "" at first. EINVAL: NULL or unprintable; EAGAIN: no
  * memory. Names longer than 63 bytes are cut.
  */

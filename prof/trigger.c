@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * trigger — the thread that allocates past the line says so in a word the writer sleeps on.
+ * trigger — the thread that allocates past a line says so in a word the writer sleeps on.
  *
  * Requests are counted, not queued: a writer that is slower than the program makes one dump
  * for several lines passed, since a second one at the same moment would say the same.
@@ -9,20 +9,22 @@
 
 #include "alloc/options.h"
 #include "alloc/os.h"
+#include "alloc/stats.h"
 #include "prof/dump.h"
 #include "prof/format.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
-/* The writer's own frames, a path and zlib's: some 20 KiB. */
-enum { STACK_BYTES = 256 * 1024 };
+enum why { WHY_INTERVAL, WHY_PEAK, WHY_COUNT };
+
+static const char letters[WHY_COUNT] = {PF_FORMAT_LETTER_INTERVAL, PF_FORMAT_LETTER_PEAK};
 
 static struct {
     _Atomic uint64_t counted_bytes; /* since the last line */
-    _Atomic uint32_t asked_count;   /* futex word */
-    _Atomic uint32_t written_count;
+    _Atomic uint64_t peak_bytes;    /* of address space, when it was last looked at */
+    _Atomic bool is_peak_on;
+    _Atomic uint32_t asked_count; /* of all reasons together: the futex word */
+    _Atomic bool is_asked[WHY_COUNT];
     _Atomic bool is_running;
     _Atomic bool is_finished;
 } trigger;
@@ -31,63 +33,85 @@ uint64_t pf_trigger_interval_bytes(void) {
     return al_options.lg_prof_interval < 0 ? 0 : UINT64_C(1) << al_options.lg_prof_interval;
 }
 
+void pf_trigger_boot(void) {
+    pf_trigger_set_peak(al_options.prof_gdump);
+}
+
+void pf_trigger_set_peak(bool is_on) {
+    if (is_on) { /* a peak is one from now on */
+        atomic_store(&trigger.peak_bytes, al_stats_address_bytes());
+    }
+    atomic_store(&trigger.is_peak_on, is_on);
+}
+
+bool pf_trigger_peak(void) {
+    return atomic_load(&trigger.is_peak_on);
+}
+
+static void ask(enum why why) {
+    atomic_store_explicit(&trigger.is_asked[why], true, memory_order_relaxed);
+    atomic_fetch_add_explicit(&trigger.asked_count, 1, memory_order_release);
+    al_os_wake(&trigger.asked_count, 1);
+}
+
+static void look_at_peak(void) {
+    const uint64_t now_bytes = al_stats_address_bytes();
+    uint64_t peak_bytes = atomic_load_explicit(&trigger.peak_bytes, memory_order_relaxed);
+
+    if (now_bytes > peak_bytes &&
+        atomic_compare_exchange_strong(&trigger.peak_bytes, &peak_bytes, now_bytes)) {
+        ask(WHY_PEAK); /* who lost the race has seen the same peak, or a lower one */
+    }
+}
+
 void pf_trigger_allocated(uint64_t bytes) {
     const uint64_t interval_bytes = pf_trigger_interval_bytes();
+    const bool is_peak_on = atomic_load_explicit(&trigger.is_peak_on, memory_order_relaxed);
 
-    if (AL_LIKELY(interval_bytes == 0) || atomic_load(&trigger.is_finished)) {
+    if (AL_LIKELY(interval_bytes == 0 && !is_peak_on) || atomic_load(&trigger.is_finished)) {
+        return;
+    }
+    if (is_peak_on) {
+        look_at_peak();
+    }
+    if (interval_bytes == 0) {
         return;
     }
     const uint64_t before =
         atomic_fetch_add_explicit(&trigger.counted_bytes, bytes, memory_order_relaxed);
     if ((before + bytes) / interval_bytes != before / interval_bytes) {
-        atomic_fetch_add_explicit(&trigger.asked_count, 1, memory_order_release);
-        al_os_wake(&trigger.asked_count, 1);
+        ask(WHY_INTERVAL);
     }
 }
 
 static void write_asked(void) {
-    const uint32_t asked = atomic_load_explicit(&trigger.asked_count, memory_order_acquire);
-
-    if (atomic_exchange(&trigger.written_count, asked) != asked) {
-        (void)pf_dump_automatic(PF_FORMAT_LETTER_INTERVAL, true);
+    for (unsigned why = 0; why < WHY_COUNT; why++) {
+        if (atomic_exchange(&trigger.is_asked[why], false)) {
+            (void)pf_dump_automatic(letters[why], true);
+        }
     }
 }
 
 static void *writer(void *arg) {
-    (void)arg;
-    (void)pthread_setname_np(pthread_self(), "tally-dump");
+    al_os_thread_name("tally-dump");
     while (!atomic_load(&trigger.is_finished)) {
+        /* Read before the reasons: what is asked for after it changes the word. */
         const uint32_t asked = atomic_load_explicit(&trigger.asked_count, memory_order_acquire);
-        if (asked == atomic_load(&trigger.written_count)) {
-            al_os_wait(&trigger.asked_count, asked, -1);
-        } else {
-            write_asked();
-        }
+        write_asked();
+        al_os_wait(&trigger.asked_count, asked, -1);
     }
-    return NULL;
+    return arg;
 }
 
 void pf_trigger_start(void) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all;
-    sigset_t old;
-
-    if (pf_trigger_interval_bytes() == 0 || atomic_exchange(&trigger.is_running, true)) {
+    if ((pf_trigger_interval_bytes() == 0 && !pf_trigger_peak()) ||
+        atomic_exchange(&trigger.is_running, true)) {
         return;
     }
-    /* The program's signals are for the program's threads. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    (void)pthread_attr_init(&attributes);
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (pthread_create(&thread, &attributes, writer, NULL) != 0) {
+    if (!al_os_thread_start(writer)) {
         atomic_store(&trigger.is_running, false);
-        al_message_write("<jemalloc>: no thread for interval dumps: none will be written\n");
+        al_message_write("<jemalloc>: no thread for automatic dumps: none will be written\n");
     }
-    (void)pthread_attr_destroy(&attributes);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 void pf_trigger_finish(void) {
@@ -99,5 +123,7 @@ void pf_trigger_finish(void) {
 void pf_trigger_fork_child(void) {
     atomic_store(&trigger.is_running, false);
     /* What the parent asked for, the parent writes. */
-    atomic_store(&trigger.written_count, atomic_load(&trigger.asked_count));
+    for (unsigned why = 0; why < WHY_COUNT; why++) {
+        atomic_store(&trigger.is_asked[why], false);
+    }
 }

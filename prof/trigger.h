@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * trigger — dumps every 2^n bytes allocated.
+ * trigger — dumps that nobody calls for: every 2^n bytes allocated, and whenever the heap's
+ * address space is larger than it ever was (prof.gdump).
  *
- * Owns:    the count of bytes, and the thread that writes.
+ * Owns:    the count of bytes, the peak, and the thread that writes.
  * Threads: counting by any, inside malloc; it only wakes the writer.
  * Fails:   a writer that cannot be started is reported once.
  */
@@ -11,11 +12,18 @@
 
 #include "alloc/base.h"
 
-/* Starts the writer if lg_prof_interval asks for one. Never inside malloc. */
+/* Takes over lg_prof_interval and prof_gdump. Once, at start. */
+void pf_trigger_boot(void);
+
+/* Starts the writer if a trigger needs one. Never inside malloc. */
 void pf_trigger_start(void);
 
 /* Bytes between two dumps; 0: none. */
 uint64_t pf_trigger_interval_bytes(void);
+
+/* prof.gdump. The caller starts the writer. */
+void pf_trigger_set_peak(bool is_on);
+bool pf_trigger_peak(void);
 
 /* Counts; from alloc's slow path. */
 void pf_trigger_allocated(uint64_t bytes);

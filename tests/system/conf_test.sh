@@ -31,8 +31,8 @@ ends 0 'lg_prof_sample 12 tcache 0' '' lg_prof_sample:12,tcache:false "$SHOW"
 ends 0 'lg_prof_sample 7 tcache 1' '' '' "$SHOW_OWN"
 ends 0 'lg_prof_sample 9 tcache 1' '' lg_prof_sample:9 "$SHOW_OWN"
 
-ends 0 'lg_prof_sample 19 tcache 0' '<jemalloc>: Invalid conf pair: nonsense:1' nonsense:1,tcache:false "$SHOW"
-ends 0 'lg_prof_sample 19 tcache 1' '<jemalloc>: Invalid conf value: tcache:perhaps' tcache:perhaps "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 0' '<jemalloc>: Invalid conf pair: nonsense:1' abort_conf:false,nonsense:1,tcache:false "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 1' '<jemalloc>: Invalid conf value: tcache:perhaps' abort_conf:false,tcache:perhaps "$SHOW"
 ends 134 '' '*<jemalloc>: Invalid conf pair: nonsense:1*Abort (abort_conf:true)*' abort_conf:true,nonsense:1 "$SHOW"
 ends 0 'lg_prof_sample 19 tcache 0' '*<jemalloc>: -- Set conf value: tcache:false*' confirm_conf:true,tcache:false "$SHOW"
 
@@ -42,3 +42,10 @@ ends 0 '*' '*___ Begin jemalloc statistics ___*allocated: *--- End jemalloc stat
 ends 1 '*' '*<jemalloc>: Leak approximation summary: *95 %: *' prof:true,lg_prof_sample:0,prof_leak:true,prof_leak_error:true,prof_final:true,prof_prefix:leak "$SHOW"
 # A dump that cannot be written is said, and the program ends as it would have.
 ends 0 '*' '*/nonexistent/x.*' prof:true,prof_final:true,prof_prefix:/nonexistent/x "$SHOW"
+
+# A dump at each new maximum of address space, numbered by itself.
+MALLOC_CONF=prof:true,prof_gdump:true,prof_prefix:gdump LD_PRELOAD=$LIBRARY \
+    perl -e 'my @held = map { "x" x 1_000_000 } 1 .. 60; sleep 1;' >out 2>errors || fail "gdump: $(cat errors)"
+for number in 0 1; do
+    compgen -G "gdump.*.u$number.heap" >names || fail "no dump u$number: $(ls)"
+done

@@ -25,7 +25,7 @@ int main(void) {
 TEXT
 
 for mode in -rdynamic -static; do
-    cc -g -O1 $mode -o holder holder.c "$ARCHIVE" -ldl -lpthread 2>link || { cat link && exit 1; }
+    cc -g -O1 $mode -o holder holder.c "$ARCHIVE" -ldl -lpthread 2>link.log || { cat link.log && exit 1; }
     rm -f heap.*
     MALLOC_CONF=prof:true,lg_prof_sample:0,prof_final:true,prof_prefix:heap ./holder 2>errors ||
         { cat errors && exit 1; }

@@ -185,7 +185,7 @@ START_TEST(statistics_keep_their_order) {
     ck_assert_int_eq(al_arena_purge(0), 0);
     struct al_stats_arena arena;
     ck_assert(al_stats_arena_read(0, &arena));
-    ck_assert_uint_eq(arena.dirty_bytes, 0);
+    ck_assert_uint_eq(arena.stale_bytes[AL_STALE_DIRTY], 0);
 }
 END_TEST
 

@@ -6,6 +6,7 @@
  */
 #include "alloc/malloc.h"
 #include "alloc/map.h"
+#include "alloc/purge.h"
 #include "alloc/runs.h"
 #include "tests/support/suite.h"
 
@@ -22,7 +23,7 @@ static void setup(void) {
     static uint32_t heap_idx = HEAP_IDX_FIRST;
 
     al_free(al_malloc(1)); /* the map is there */
-    al_runs_init(&runs, heap_idx++, -1);
+    al_runs_init(&runs, heap_idx++, (const ssize_t[AL_STALE_COUNT]){-1, 0});
 }
 
 /* A run in use; its descriptor's index. */
@@ -147,9 +148,9 @@ START_TEST(zero_is_promised_only_of_zero) {
     ck_assert_uint_eq(base_of(used), base);
     ck_assert(!is_zeroed);
     give(used);
-    al_runs_purge(&runs, true);
+    al_purge(&runs, true);
     al_runs_check(&runs);
-    ck_assert_uint_eq(runs.dirty_granules, 0);
+    ck_assert_uint_eq(runs.stale_granules[AL_STALE_DIRTY], 0);
     const uint32_t purged = take(8, 1, &is_zeroed);
     ck_assert_uint_eq(base_of(purged), base);
     ck_assert(is_zeroed);
@@ -160,12 +161,12 @@ START_TEST(zero_is_promised_only_of_zero) {
 END_TEST
 
 START_TEST(without_decay_freed_memory_goes_at_once) {
-    al_runs_set_decay_ms(&runs, 0);
+    al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 0);
     const uint32_t idx = take(100, 1, NULL);
     memset((void *)base_of(idx), 1, 100 * (size_t)AL_GRANULE_BYTES);
     give(idx);
-    ck_assert_uint_eq(runs.dirty_granules, 0);
-    ck_assert_uint_gt(runs.purge_count, 0);
+    ck_assert_uint_eq(runs.stale_granules[AL_STALE_DIRTY], 0);
+    ck_assert_uint_gt(runs.purged[AL_STALE_DIRTY].call_count, 0);
 }
 END_TEST
 
