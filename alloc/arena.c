@@ -23,6 +23,7 @@ static struct {
     struct al_lock lock;
     unsigned auto_count;                      /* guarded by lock; 0: not found out yet */
     _Atomic unsigned count;                   /* indexes in use, holes of automatic ones included */
+    _Atomic unsigned made_count;              /* all arenas there are have lower indexes */
     _Atomic ssize_t decay_ms[AL_STALE_COUNT]; /* of arenas to come */
 } table;
 
@@ -48,7 +49,8 @@ void al_arena_boot(unsigned auto_count, const ssize_t decay_ms[AL_STALE_COUNT]) 
     arena_init(&first_arena, 0, true);
     al_meta_account(sizeof(first_arena));
     atomic_store(&al_arenas[0], &first_arena);
-    atomic_store(&table.count, 1);
+    atomic_store(&table.made_count, 1);
+    atomic_store(&table.count, auto_count != 0 ? auto_count : 1);
 }
 
 /* Makes the arena of a free index. NULL: no memory. */
@@ -97,6 +99,9 @@ static bool arena_publish(struct al_arena *arena) {
 
     al_lock_take(&table.lock, AL_RANK_ARENAS); /* fork must not see arenas come */
     const bool is_first = atomic_compare_exchange_strong(&al_arenas[arena->idx], &none, arena);
+    if (atomic_load(&table.made_count) <= arena->idx) {
+        atomic_store(&table.made_count, arena->idx + 1);
+    }
     al_lock_give(&table.lock);
     return is_first;
 }
@@ -144,7 +149,9 @@ int al_arena_create(unsigned *arena_idx) {
     if (arena == NULL) {
         return EAGAIN; /* the index stays a hole */
     }
-    (void)arena_publish(arena);
+    if (!arena_publish(arena)) {
+        return EAGAIN;
+    }
     *arena_idx = idx;
     return 0;
 }
@@ -159,6 +166,26 @@ int al_arenas_decay_ms_set(enum al_stale stale, ssize_t decay_ms) {
     }
     atomic_store(&table.decay_ms[stale], decay_ms);
     return 0;
+}
+
+struct al_arena *al_arena_next(void) {
+    static _Atomic unsigned next_idx;
+    const unsigned count = atomic_load_explicit(&table.made_count, memory_order_relaxed);
+
+    return count <= 1
+               ? NULL
+               : al_arena_at(atomic_fetch_add_explicit(&next_idx, 1, memory_order_relaxed) % count);
+}
+
+void al_arena_drain(struct al_arena *arena) {
+    AL_ASSERT(arena != NULL);
+    if (!atomic_load_explicit(&arena->runs.has_remote, memory_order_relaxed)) {
+        return;
+    }
+    atomic_store_explicit(&arena->runs.has_remote, false, memory_order_relaxed);
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        al_bin_drain(&arena->bins[class_idx]);
+    }
 }
 
 void al_arena_tick(struct al_arena *arena) {

@@ -59,6 +59,12 @@ struct al_arena *al_arena_choose(void);
  * or no memory. */
 struct al_arena *al_arena_get(unsigned arena_idx);
 
+/* An arena, another one each time it is asked; NULL: there is none at this place of the table. */
+struct al_arena *al_arena_next(void);
+
+/* Takes home what other threads freed (al_bin_drain of all bins that may have some). */
+void al_arena_drain(struct al_arena *arena);
+
 /* Runs whatever is due: purging by decay. Slow paths call it about every 64 KiB. */
 void al_arena_tick(struct al_arena *arena);
 

@@ -36,11 +36,8 @@ static struct {
 /* Does what is due in an arena. Returns when it has work again: UINT64_MAX, none. */
 static uint64_t look_at(struct al_arena *arena) {
     AL_ASSERT(arena != NULL);
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        al_bin_drain(&arena->bins[class_idx]);
-    }
-    al_tcache_expire(arena);
-    al_arena_tick(arena);
+    al_arena_drain(arena);
+    al_tcache_tend(arena);
     const uint64_t parked_ns = atomic_load_explicit(&arena->parked_due_ns, memory_order_relaxed);
     const uint64_t purge_ns = al_purge_due_ns(&arena->runs);
     return parked_ns < purge_ns ? parked_ns : purge_ns;

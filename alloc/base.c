@@ -19,6 +19,8 @@ enum { LINE_BYTES_MAX = 512 };
 
 void (*malloc_message)(void *opaque, const char *text);
 
+AL_TLS_IE bool al_is_lock_free;
+
 /* To standard error, whole or as far as it takes it. */
 static void write_all(const char *text, size_t left_bytes) {
     while (left_bytes > 0) { /* each turn writes at least a byte, was interrupted, or ends */
@@ -51,6 +53,7 @@ void al_die(const char *what) {
     al_text_str(&text, "tally: ");
     al_text_str(&text, what);
     al_text_str(&text, "\n");
+    al_is_lock_free = true;
     al_message_write(line);
     abort();
 }

@@ -45,6 +45,11 @@
 /* One cache line of every machine we run on; two adjacent ones are fetched together on x86. */
 enum { AL_CACHE_LINE_BYTES = 64 };
 
+/* Set while this thread holds every lock there is (fork), or once it is about to abort: then it
+ * takes none. What a fork handler or a handler of SIGABRT allocates must not wait for itself.
+ */
+extern AL_HIDDEN AL_TLS_IE bool al_is_lock_free;
+
 /* Writes one line "tally: WHAT" through al_message_write, then aborts. */
 AL_COLD _Noreturn void al_die(const char *what);
 

@@ -18,6 +18,10 @@ enum {
     /* A remote list shorter than this is not worth a visit by itself: more is added, for
      * which it must be walked once. */
     SHORT_LIST_COUNT = 16,
+    /* Short remote lists that one filling puts together. */
+    FILL_REMOTE_COUNT_MAX = 4,
+    /* Queued slabs drained between two takings of the lock. */
+    DRAIN_SLAB_COUNT = 16,
 };
 
 static void *next_of(const void *block) {
@@ -140,7 +144,7 @@ static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_
                           atomic_load_explicit(&slab->slab.remote_next_idx, memory_order_relaxed),
                           memory_order_relaxed);
     /* From here on a pusher finds the list empty and queues the slab again. */
-    const uint64_t remote = atomic_exchange_explicit(&slab->slab.remote, 0, memory_order_acquire);
+    const uint64_t remote = atomic_exchange_explicit(&slab->slab.remote, 0, memory_order_acq_rel);
     *list = (struct al_list){al_slab_remote_head(remote), al_slab_remote_count(remote), false};
     *slab_idx = idx;
     return true;
@@ -227,22 +231,33 @@ static void *tail_of(struct al_list list) {
     return block;
 }
 
-/* What the bin has, up to about `want` blocks: remote frees first, they need no looking at. */
+/* What the bin has, up to about `want` blocks: remote frees first, a long list of them as it is:
+ * its blocks need not be looked at.
+ */
 static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
     al_lock_assert_held(&bin->lock);
     struct al_list list = {NULL, 0, false};
     struct al_list remote = {NULL, 0, false};
+    struct al_list gathered = {NULL, 0, false};
     uint32_t slab_idx = 0;
 
     bin->fill_count++;
-    if (take_remote_locked(bin, &remote, &slab_idx) &&
-        (remote.count >= SHORT_LIST_COUNT || remote.count >= want)) {
-        return remote;
+    for (int seen = 0; seen < FILL_REMOTE_COUNT_MAX && gathered.count < want; seen++) {
+        if (!take_remote_locked(bin, &remote, &slab_idx)) {
+            break;
+        }
+        if (gathered.count == 0 && (remote.count >= SHORT_LIST_COUNT || remote.count >= want)) {
+            return remote;
+        }
+        prepend(&gathered, remote.head, tail_of(remote), remote.count);
     }
-    fill_from_slabs_locked(bin, &list, want);
+    if (gathered.count >= want) {
+        return gathered;
+    }
+    fill_from_slabs_locked(bin, &list, want - gathered.count);
     bin->used_count += list.count;
-    if (remote.count != 0) {
-        prepend(&list, remote.head, tail_of(remote), remote.count);
+    if (gathered.count != 0) {
+        prepend(&list, gathered.head, tail_of(gathered), gathered.count);
     }
     return list;
 }
@@ -270,11 +285,6 @@ static void *take_one(struct al_bin *bin, unsigned class_idx, enum al_extent_kin
         al_lock_give(&bin->lock);
     } while (block == NULL && add_slab(bin, class_idx, kind));
     return block;
-}
-
-void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
-    al_bin_drain(bin);
-    return take_one(bin, class_idx, AL_EXTENT_SLAB);
 }
 
 /* ---- blocks come back ---- */
@@ -365,11 +375,14 @@ void al_bin_flush(struct al_bin *bin, struct al_list list) {
     destroy_slabs(bin, empty_idx);
 }
 
-void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
+bool al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
                         uint32_t count) {
     AL_ASSERT(head != NULL && tail != NULL && count > 0);
     AL_ASSERT(slab_idx != 0);
     struct al_extent *const slab = al_extent_at(slab_idx);
+    /* Read before the push: afterwards the slab may be gone. */
+    const uint32_t carved_count =
+        atomic_load_explicit(&slab->slab.carved_count, memory_order_relaxed);
     uint64_t remote = atomic_load_explicit(&slab->slab.remote, memory_order_relaxed);
     uint64_t pushed = 0;
 
@@ -377,40 +390,75 @@ void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void 
         set_next(tail, al_slab_remote_head(remote));
         pushed = al_slab_remote_make(head, al_slab_remote_count(remote) + count);
     } while (!atomic_compare_exchange_weak_explicit(&slab->slab.remote, &remote, pushed,
-                                                    memory_order_release, memory_order_relaxed));
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    const bool is_all_free = al_slab_remote_count(pushed) == carved_count;
     if (remote != 0) {
-        return; /* queued already */
+        return is_all_free; /* queued already */
     }
     uint32_t head_idx = atomic_load_explicit(&bin->queue_idx, memory_order_relaxed);
     do {
         atomic_store_explicit(&slab->slab.remote_next_idx, head_idx, memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(&bin->queue_idx, &head_idx, slab_idx,
                                                     memory_order_release, memory_order_relaxed));
+    if (!atomic_load_explicit(&bin->runs->has_remote, memory_order_relaxed)) {
+        atomic_store_explicit(&bin->runs->has_remote, true, memory_order_relaxed);
+    }
     al_purge_wake(); /* the owner may never come by: the program may be at rest now */
+    return is_all_free;
 }
 
-void al_bin_drain(struct al_bin *bin) {
+/* A remote list goes into its slab. A slab that is all free by it is off the lists, and the
+ * caller's to destroy: then the blocks need not be looked at, who pushed them has.
+ */
+static bool put_back_remote_locked(struct al_bin *bin, struct al_extent *slab, uint32_t slab_idx,
+                                   struct al_list list) {
+    al_lock_assert_held(&bin->lock);
+    bool is_empty = false;
+
+    if (!al_is_debug && slab->slab.free_count + list.count == slab->slab.carved_count) {
+        bin->used_count -= list.count;
+        bin->slab_count--;
+        unlist_locked(bin, slab);
+        return true;
+    }
+    while (list.head != NULL) {
+        void *const block = list.head;
+        list.head = next_of(block);
+        is_empty = put_back_locked(bin, slab, slab_idx, block);
+    }
+    return is_empty;
+}
+
+/* At most `slab_count` queued slabs. Whether it took as many. */
+static bool drain_some(struct al_bin *bin, uint32_t slab_count) {
     uint32_t empty_idx = 0;
+    uint32_t done_count = 0;
     struct al_list list;
     uint32_t slab_idx = 0;
 
     if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0 &&
         atomic_load_explicit(&bin->pending_idx, memory_order_relaxed) == 0) {
-        return; /* unlocked look: what is missed now is found next time */
+        return false; /* unlocked look: what is missed now is found next time */
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);
-    while (take_remote_locked(bin, &list, &slab_idx)) {
-        struct al_extent *const slab = al_extent_at(slab_idx);
-        while (list.head != NULL) {
-            void *const block = list.head;
-            list.head = next_of(block);
-            if (put_back_locked(bin, slab, slab_idx, block)) {
-                chain_empty(&empty_idx, slab_idx);
-            }
+    for (; done_count < slab_count && take_remote_locked(bin, &list, &slab_idx); done_count++) {
+        if (put_back_remote_locked(bin, al_extent_at(slab_idx), slab_idx, list)) {
+            chain_empty(&empty_idx, slab_idx);
         }
     }
     al_lock_give(&bin->lock);
     destroy_slabs(bin, empty_idx);
+    return done_count == slab_count;
+}
+
+void al_bin_drain(struct al_bin *bin) {
+    while (drain_some(bin, DRAIN_SLAB_COUNT)) { /* ends: each turn takes slabs off the queue */
+    }
+}
+
+void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
+    (void)drain_some(bin, 1);
+    return take_one(bin, class_idx, AL_EXTENT_SLAB);
 }
 
 /* ---- sampled slabs: one block at a time, always under the lock ---- */

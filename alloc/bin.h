@@ -58,12 +58,15 @@ AL_NODISCARD void *al_bin_take_one(struct al_bin *bin, unsigned class_idx);
 void al_bin_flush(struct al_bin *bin, struct al_list list);
 
 /* Gives a list of `count` blocks of one slab, linked head to tail, back from a thread of
- * another arena: one compare-and-swap, no lock.
+ * another arena: one compare-and-swap, no lock. Returns whether all of the slab has now come back
+ * this way, as far as can be seen: al_bin_drain gives such slabs up without a look at their blocks.
  */
-void al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
+bool al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void *tail,
                         uint32_t count);
 
-/* Brings what other threads pushed into the slabs' own lists, and gives up empty slabs. */
+/* Brings what other threads pushed into the slabs' own lists, and gives up empty slabs; the lock is
+ * held for some slabs at a time.
+ */
 void al_bin_drain(struct al_bin *bin);
 
 /* The same of slabs of sampled objects: one block, whose record is to be set; NULL: no memory. */

@@ -27,8 +27,8 @@ int al_arena_lookup(const void *ptr, unsigned *arena_idx) {
 /* ---- purging ---- */
 
 static void purge_arena(struct al_arena *arena, bool all) {
+    al_arena_drain(arena);
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        al_bin_drain(&arena->bins[class_idx]);
         al_bin_drop_empty(&arena->sampled[class_idx]);
     }
     al_purge(&arena->runs, all);

@@ -15,6 +15,7 @@ enum {
      * process has 65,530 mappings by default: a quarter of them is ours to spend.
      */
     MOVE_COUNT_MAX = 16384,
+    MOVE_NEVER = 1 << 30,
 };
 
 static _Atomic uint32_t move_count;
@@ -115,8 +116,8 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
     const uint32_t align_granules =
         align_bytes > AL_GRANULE_BYTES ? (uint32_t)(align_bytes >> AL_GRANULE_LG) : 1;
 
-    al_extent_set_arena(extent, arena->idx);
     if (usable_bytes >= AL_HUGE_MIN_BYTES || align_bytes >= AL_HUGE_MIN_BYTES) {
+        al_extent_set_arena(extent, arena->idx);
         *is_zeroed = true;
         if (usable_bytes >> AL_GRANULE_LG >= UINT32_MAX ||
             !map_huge(extent, usable_bytes, align_bytes)) {
@@ -173,7 +174,8 @@ struct al_extent *al_large_extent(const void *ptr, uint64_t entry) {
     return extent;
 }
 
-void al_large_free(void *ptr, uint64_t entry) {
+/* is_dirty: its place may hold pages. */
+static void give_back(void *ptr, uint64_t entry, bool is_dirty) {
     struct al_extent *const extent = al_large_extent(ptr, entry);
     const uint32_t idx = al_map_entry_extent(entry);
     struct al_arena *const arena = al_arena_at(al_extent_arena(extent));
@@ -189,8 +191,12 @@ void al_large_free(void *ptr, uint64_t entry) {
         count_huge(arena, 0, bytes);
         al_extent_give(idx);
     } else {
-        al_runs_give(&arena->runs, idx, true);
+        al_runs_give(&arena->runs, idx, is_dirty);
     }
+}
+
+void al_large_free(void *ptr, uint64_t entry) {
+    give_back(ptr, entry, true);
 }
 
 /* ---- changing the size ---- */
@@ -234,14 +240,40 @@ bool al_large_resize(struct al_extent *extent, size_t size_bytes, bool *is_zeroe
     return true;
 }
 
+/* The place of an object that is nobody's any more: its address space may be another's, so it is
+ * never used again.
+ */
+static void abandon(void *ptr, uint64_t entry) {
+    struct al_extent *const extent = al_large_extent(ptr, entry);
+    struct al_arena *const arena = al_arena_at(al_extent_arena(extent));
+
+    count(arena, 0, extent->large.usable_bytes);
+    if (al_extent_kind(extent) == AL_EXTENT_HUGE) {
+        count_huge(arena, 0, al_extent_bytes(extent));
+        al_map_set((uintptr_t)ptr, 1, AL_MAP_NONE);
+    } else {
+        al_map_set((uintptr_t)ptr, extent->granules, AL_MAP_NONE);
+    }
+    al_extent_set_kind(extent, AL_EXTENT_BUSY);
+}
+
+/* Whether another range of pages may become a mapping of its own in the kernel's eyes. */
+static bool may_move(const struct al_extent *old, size_t size_bytes) {
+    if (size_bytes < old->large.usable_bytes || old->large.usable_bytes < MOVE_MIN_BYTES) {
+        return false;
+    }
+    const bool is_counted = al_extent_kind(old) != AL_EXTENT_HUGE || size_bytes < AL_HUGE_MIN_BYTES;
+    return (!is_counted && atomic_load_explicit(&move_count, memory_order_relaxed) != MOVE_NEVER) ||
+           atomic_fetch_add_explicit(&move_count, 1, memory_order_relaxed) < MOVE_COUNT_MAX;
+}
+
 void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t size_bytes) {
     AL_ASSERT(ptr != NULL);
     const struct al_extent *const old = al_large_extent(ptr, entry);
     const size_t old_bytes = al_extent_bytes(old);
     bool is_zeroed = false;
 
-    if (size_bytes < old->large.usable_bytes || old->large.usable_bytes < MOVE_MIN_BYTES ||
-        atomic_load_explicit(&move_count, memory_order_relaxed) >= MOVE_COUNT_MAX) {
+    if (!may_move(old, size_bytes)) {
         return NULL;
     }
     void *const to = al_large_malloc(arena, size_bytes, 1, &is_zeroed);
@@ -251,11 +283,18 @@ void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t si
     const uint64_t to_entry = al_map_entry(to);
     const size_t to_bytes = al_extent_bytes(al_extent_at(al_map_entry_extent(to_entry)));
     const size_t bytes = old_bytes < to_bytes ? old_bytes : to_bytes;
-    if (!al_os_move(ptr, to, bytes)) {
+    switch (al_os_move(ptr, to, bytes)) {
+    case AL_OS_MOVED:
+        give_back(ptr, entry, old_bytes > bytes);
+        return to;
+    case AL_OS_STAYED:
         al_large_free(to, to_entry);
-        return NULL;
+        break;
+    case AL_OS_LOST:
+        abandon(to, to_entry);
+        break;
     }
-    atomic_fetch_add_explicit(&move_count, 1, memory_order_relaxed);
-    al_large_free(ptr, entry);
-    return to;
+    /* A kernel that refuses once may do so again, and each time costs. */
+    atomic_store_explicit(&move_count, MOVE_NEVER, memory_order_relaxed);
+    return NULL;
 }

@@ -81,7 +81,7 @@ void al_lock_rank_pop(const struct al_lock *lock) {
 void al_lock_assert_held(const struct al_lock *lock) {
     uint32_t idx = held.count;
 
-    if (!al_is_debug || held.is_off) {
+    if (!al_is_debug || held.is_off || al_is_lock_free) {
         return;
     }
     while (idx > 0 && held.locks[idx - 1] != lock) {

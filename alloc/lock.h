@@ -58,6 +58,9 @@ void al_lock_assert_held(const struct al_lock *lock);
 AL_INLINE void al_lock_take(struct al_lock *lock, enum al_rank rank) {
     uint32_t free_state = 0;
 
+    if (AL_UNLIKELY(al_is_lock_free)) {
+        return;
+    }
     if (al_is_debug) {
         al_lock_rank_push(lock, rank);
     }
@@ -70,6 +73,9 @@ AL_INLINE void al_lock_take(struct al_lock *lock, enum al_rank rank) {
 }
 
 AL_INLINE void al_lock_give(struct al_lock *lock) {
+    if (AL_UNLIKELY(al_is_lock_free)) {
+        return;
+    }
     if (al_is_debug) {
         al_lock_rank_pop(lock);
     }

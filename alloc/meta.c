@@ -47,7 +47,7 @@ void *al_meta_alloc(size_t bytes) {
     if (got == NULL && bytes >= BLOCK_BYTES / 4) {
         got = al_os_map(NULL, al_round_up(bytes, AL_PAGE_BYTES)); /* would waste a block's rest */
     }
-    if (got == NULL) {
+    if (got == NULL && bytes <= BLOCK_BYTES) {
         char *const block = al_os_map(NULL, BLOCK_BYTES);
         if (block == NULL) {
             return NULL;

@@ -47,9 +47,14 @@ bool al_os_purge_lazy(void *ptr, size_t bytes);
 void al_os_no_huge(void *ptr, size_t bytes);
 
 /* Moves the pages at `from` to `to`, both mapped and `bytes` long, without copying them.
- * Afterwards `from` is mapped and zero. False: nothing happened.
+ * Afterwards `from` is mapped and zero.
+ *
+ * STAYED: `from` is as it was, and `to` is mapped and holds nothing of worth. LOST: `from` is as it
+ * was, but `to` may be another's by now. Linux before 6.17 unmaps the target first and looks at the
+ * source then, and refuses one that spans two mappings.
  */
-AL_NODISCARD bool al_os_move(void *from, void *to, size_t bytes);
+enum al_os_moved { AL_OS_MOVED, AL_OS_STAYED, AL_OS_LOST };
+AL_NODISCARD enum al_os_moved al_os_move(void *from, void *to, size_t bytes);
 
 /* Grows or shrinks a mapping of al_os_map in place. False: nothing happened. */
 AL_NODISCARD bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes);

@@ -132,16 +132,26 @@ void al_os_no_huge(void *ptr, size_t bytes) {
     errno = saved_errno;
 }
 
-bool al_os_move(void *from, void *to, size_t bytes) {
+enum al_os_moved al_os_move(void *from, void *to, size_t bytes) {
     const int saved_errno = errno;
 
     if (!may_ask()) {
-        return false;
+        return AL_OS_STAYED;
     }
-    const void *const got =
+    const void *got =
         mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+    enum al_os_moved moved = AL_OS_MOVED;
+    if (got != to) {
+        /* The hole is closed again if there is one, and nobody was faster. */
+        got = mmap(to, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        moved = got == to ? AL_OS_STAYED : AL_OS_LOST;
+        if (got != MAP_FAILED && got != to) { /* a kernel that does not know the flag */
+            (void)munmap((void *)(uintptr_t)got, bytes);
+        }
+    }
     errno = saved_errno;
-    return got == to;
+    return moved;
 }
 
 bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes) {

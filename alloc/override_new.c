@@ -10,6 +10,8 @@
  * the further arguments.
  */
 #include "alloc/override_new.h"
+
+#include "alloc/bits.h"
 #include "alloc/malloc.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/options.h"
@@ -17,19 +19,60 @@
 
 #include <dlfcn.h>
 
-extern AL_WEAK new_handler _ZSt15get_new_handlerv(void);      /* std::get_new_handler */
-extern AL_WEAK _Noreturn void _ZSt17__throw_bad_allocv(void); /* std::__throw_bad_alloc */
+/* std::get_new_handler, std::__throw_bad_alloc, and the catching of an exception. */
+extern AL_WEAK new_handler _ZSt15get_new_handlerv(void);
+extern AL_WEAK _Noreturn void _ZSt17__throw_bad_allocv(void);
 extern AL_WEAK void *__cxa_begin_catch(void *exception);
 extern AL_WEAK void __cxa_end_catch(void);
 
+/* The C++ runtime, found when it is needed: weak names were looked up when this library was loaded,
+ * and a C program may load a plugin in C++ later. NULL: there is none in the process.
+ */
+struct runtime {
+    new_handler (*get_new_handler)(void);
+    void (*throw_bad_alloc)(void);
+    void *(*begin_catch)(void *exception);
+    void (*end_catch)(void);
+};
+
+static struct runtime find_runtime(void) {
+    struct runtime runtime = {_ZSt15get_new_handlerv, _ZSt17__throw_bad_allocv, __cxa_begin_catch,
+                              __cxa_end_catch};
+
+    if (runtime.throw_bad_alloc == NULL) {
+        void *const library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+        if (library != NULL) { /* never closed: an exception from it is on its way */
+            *(void **)&runtime.get_new_handler = dlsym(library, "_ZSt15get_new_handlerv");
+            *(void **)&runtime.throw_bad_alloc = dlsym(library, "_ZSt17__throw_bad_allocv");
+            *(void **)&runtime.begin_catch = dlsym(library, "__cxa_begin_catch");
+            *(void **)&runtime.end_catch = dlsym(library, "__cxa_end_catch");
+        }
+    }
+    return runtime;
+}
+
+/* A function of the unwinder that is at work, not of the copy linked into this library, which might
+ * lay out its context differently.
+ */
+static void *find_unwinder(const char *name) {
+    void *const found = dlsym(RTLD_DEFAULT, name);
+
+    if (found != NULL) {
+        return found;
+    }
+    void *const library = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return library != NULL ? dlsym(library, name) : NULL;
+}
+
 AL_HIDDEN void al_new_caught(void *exception) {
-    (void)__cxa_begin_catch(exception);
-    __cxa_end_catch();
+    const struct runtime runtime = find_runtime();
+
+    (void)runtime.begin_catch(exception);
+    runtime.end_catch();
 }
 
 /* The unwinder asks each frame's personality whether it handles an exception. This one always
- * does. The two setters must be those of the unwinder that called: by name, because a copy
- * linked into this library might lay out its context differently.
+ * does.
  */
 AL_HIDDEN _Unwind_Reason_Code al_new_personality(int version, _Unwind_Action actions,
                                                  _Unwind_Exception_Class exception_class,
@@ -39,9 +82,9 @@ AL_HIDDEN _Unwind_Reason_Code al_new_personality(int version, _Unwind_Action act
     void (*set_ip)(struct _Unwind_Context *, _Unwind_Ptr) = NULL;
 
     (void)exception_class;
-    *(void **)&set_gr = dlsym(RTLD_DEFAULT, "_Unwind_SetGR");
-    *(void **)&set_ip = dlsym(RTLD_DEFAULT, "_Unwind_SetIP");
-    if (version != 1 || set_gr == NULL || set_ip == NULL || __cxa_begin_catch == NULL ||
+    *(void **)&set_gr = find_unwinder("_Unwind_SetGR");
+    *(void **)&set_ip = find_unwinder("_Unwind_SetIP");
+    if (version != 1 || set_gr == NULL || set_ip == NULL || find_runtime().begin_catch == NULL ||
         (actions & _UA_FORCE_UNWIND) != 0) {
         return _URC_CONTINUE_UNWIND; /* thread cancellation must go on */
     }
@@ -58,27 +101,28 @@ AL_HIDDEN _Unwind_Reason_Code al_new_personality(int version, _Unwind_Action act
 
 /* ---- the loop the standard asks for ---- */
 
-static _Noreturn void throw_bad_alloc(void) {
-    if (al_options.experimental_infallible_new || _ZSt17__throw_bad_allocv == NULL) {
-        al_die("operator new: out of memory");
+static _Noreturn void throw_bad_alloc(struct runtime runtime) {
+    if (!al_options.experimental_infallible_new && runtime.throw_bad_alloc != NULL) {
+        runtime.throw_bad_alloc();
     }
-    _ZSt17__throw_bad_allocv();
+    al_die("operator new: out of memory");
 }
 
 /* align_bytes 1: none asked for. NULL only if `may_throw` is false. */
 static AL_NOINLINE void *new_slow(size_t size_bytes, size_t align_bytes, bool may_throw) {
     for (;;) { /* ends as the program's handler decides */
-        void *const ptr = (align_bytes & (align_bytes - 1)) != 0
+        void *const ptr = !al_is_pow2(align_bytes)
                               ? NULL
                               : al_request_malloc_aligned(size_bytes, align_bytes, NULL);
         if (ptr != NULL) {
             return ptr;
         }
+        const struct runtime runtime = find_runtime();
         const new_handler handler =
-            _ZSt15get_new_handlerv != NULL ? _ZSt15get_new_handlerv() : NULL;
+            runtime.get_new_handler != NULL ? runtime.get_new_handler() : NULL;
         if (handler == NULL) {
             if (may_throw || al_options.experimental_infallible_new) {
-                throw_bad_alloc();
+                throw_bad_alloc(runtime);
             }
             return NULL;
         }

@@ -167,7 +167,7 @@ struct range {
 
 static struct range upper_range(const struct al_extent *extent, const struct pass *pass,
                                 uint32_t want) {
-    AL_ASSERT(want > 0 && want <= extent->free.stale_granules[pass->stale]);
+    AL_ASSERT(want > 0);
     const uint32_t low = AL_MAP_FREE_DIRTY + (uint32_t)pass->stale;
     struct range range = {extent->granules, extent->granules};
 
@@ -241,6 +241,10 @@ static bool unmap_run(struct al_runs *runs, uint32_t idx, enum al_stale asked) {
 
     al_map_set(extent->base_addr, extent->granules, AL_MAP_NONE);
     if (!al_os_unmap((void *)extent->base_addr, al_extent_bytes(extent))) {
+        /* It stays, and may hold anything. */
+        extent->free.stale_granules[AL_STALE_DIRTY] = extent->granules;
+        extent->free.stale_granules[AL_STALE_MUZZY] = 0;
+        al_map_set(extent->base_addr, extent->granules, al_map_entry_make(0, AL_MAP_FREE_DIRTY));
         return false;
     }
     al_lock_take(&runs->lock, AL_RANK_RUNS);
@@ -261,7 +265,8 @@ static void purge_run(struct al_runs *runs, uint32_t idx, uint32_t want, const s
     if (pass->is_forced && !al_options.retain && unmap_run(runs, idx, pass->stale)) {
         return;
     }
-    const struct range range = upper_range(extent, pass, want);
+    const struct range range =
+        upper_range(extent, pass, pass->is_forced && !al_options.retain ? extent->granules : want);
     const bool is_purged =
         (!pass->is_forced && make_muzzy(extent, range)) || make_clean(extent, range);
     al_lock_take(&runs->lock, AL_RANK_RUNS);

@@ -293,13 +293,16 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
             return false;
         }
     }
-    for (bool may_grow = true;; may_grow = false) {
+    /* What was just added may be taken by another thread, or be on its way to be purged: then it
+     * is asked for again. Ends when the kernel has no more.
+     */
+    for (;;) {
         uint32_t lead_spare_idx = align_granules > 1 ? spare_idx : 0;
         al_lock_take(&runs->lock, AL_RANK_RUNS);
         is_taken = take_locked(runs, extent, granules, align_granules, &lead_spare_idx, is_zeroed);
         al_lock_give(&runs->lock);
         spare_idx = lead_spare_idx;
-        if (is_taken || !may_grow || !grow(runs, granules + align_granules - 1)) {
+        if (is_taken || !grow(runs, granules + align_granules - 1)) {
             break;
         }
     }

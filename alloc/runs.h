@@ -48,6 +48,10 @@ struct al_runs {
     struct al_decay decay[AL_STALE_COUNT];
 
     _Atomic uint64_t purge_due_ns; /* written under lock, read without */
+
+    /* Atomic, relaxed: slabs have been queued for their bins (bin.h) since this was last cleared.
+     */
+    _Atomic bool has_remote;
 };
 
 /* decay_ms: how long freed granules stay dirty, and then muzzy. */

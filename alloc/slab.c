@@ -87,7 +87,8 @@ void al_slab_destroy(struct al_runs *runs, uint32_t slab_idx) {
     if (al_extent_kind(slab) == AL_EXTENT_SAMPLED) {
         give_records(slab->class_idx, slab->slab.records);
     }
-    al_runs_give(runs, slab_idx, slab->slab.carved_count != 0);
+    /* Uncarved it is as it was taken, which may have been dirty. */
+    al_runs_give(runs, slab_idx, slab->slab.carved_count != 0 || slab->slab.is_zeroed == 0);
 }
 
 void al_slab_fork_prepare(void) {

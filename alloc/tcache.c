@@ -11,6 +11,8 @@
 #include "alloc/sample.h"
 #include "alloc/tcache_list.h"
 
+#include <errno.h>
+
 enum {
     /* Cap of a freed list: two blocks at least. Half of it goes round without ever being full,
      * so that a slow visit of some 200 instructions comes once in several hundred pairs.
@@ -175,9 +177,12 @@ void *al_tcache_sample(struct al_tcache *cache, const void *ptr, size_t requeste
         .is_certain = rate_lg == 0,
     };
 
+    const int saved_errno = errno;
+
     cache->reentry++;
     void *const record = al_hooks.sample(&sampled);
     cache->reentry--;
+    errno = saved_errno;
     return record != NULL ? record : &dropped_record;
 }
 
@@ -248,6 +253,9 @@ static void *pending_malloc(struct al_tcache *cache, unsigned class_idx, size_t 
     void *const block = sampled != NULL ? sampled : take_unsampled(cache, class_idx, &rest);
     if (rest.count != 0) {
         install(cache, class_idx, rest);
+    }
+    if (sampled == NULL) {
+        cold->is_zeroed = false; /* the caller asks of this block, not of the list there is now */
     }
     if (block != NULL) {
         al_counter_add(&cold->malloc_count, 1);
@@ -494,7 +502,7 @@ void al_tcache_flush(struct al_tcache *cache) {
         flush_class(cache, class_idx);
     }
     for (size_t idx = 0; idx < AL_TCACHE_REMOTE_COUNT; idx++) {
-        al_tcache_send_home(&cache->remote[idx]);
+        al_tcache_send_home(cache, &cache->remote[idx]);
     }
 }
 
@@ -510,23 +518,39 @@ static void trim(struct al_tcache *cache) {
             cache->cold[class_idx].hidden != NULL) {
             flush_class(cache, class_idx);
         }
+        al_bin_drain(&cache->arena->bins[class_idx]); /* what others freed, and nobody took */
         const uint32_t start = cache->mode != 0 ? 1 : flim_start(class_idx);
         cache->grown_bytes -= (uint32_t)((bin->flim - start) * al_class_bytes(class_idx));
         bin->flim = start;
         bin->room = start;
     }
-    al_tcache_send_home(&cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
+    al_tcache_send_home(cache, &cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
+}
+
+void al_tcache_tend(struct al_arena *arena) {
+    AL_ASSERT(arena != NULL);
+    if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0) {
+        al_arena_drain(arena);
+    }
+    al_tcache_expire(arena);
+    al_arena_tick(arena);
 }
 
 static void event(struct al_tcache *cache) {
     const uint64_t bytes = cache->event_bytes;
 
     cache->event_bytes = 0;
-    al_arena_tick(cache->arena);
-    al_tcache_expire(cache->arena);
+    al_tcache_tend(cache->arena);
+    /* An arena whose threads are gone, or asleep, is looked after by the others' threads. */
+    struct al_arena *const other = al_arena_next();
+    if (other != NULL && other != cache->arena) {
+        al_tcache_tend(other);
+    }
+    const int saved_errno = errno;
     cache->reentry++;
     al_hooks.allocated(bytes);
     cache->reentry--;
+    errno = saved_errno;
 }
 
 void al_tcache_visit(struct al_tcache *cache, size_t bytes) {
@@ -554,16 +578,29 @@ static void set_room(struct al_tcache *cache) {
     }
 }
 
+void al_tcache_set_sampling(struct al_tcache *cache, bool is_sampling) {
+    if (cache->is_sampling == is_sampling) {
+        return;
+    }
+    cache->is_sampling = is_sampling;
+    cache->large_epoch = 0; /* no epoch: epochs begin at 1 */
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        resample(cache, class_idx);
+    }
+}
+
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, uint32_t mode) {
     AL_ASSERT(arena != NULL);
     cache->arena = arena;
     cache->tag = al_map_tag(arena->idx);
     cache->mode = mode;
-    cache->is_sampling = al_sample_thread_init();
+    set_room(cache);
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
         cache->cold[class_idx].countdown = AL_SAMPLE_NEVER;
+        cache->cold[class_idx].epoch = 0; /* a cache that was used before: draw anew */
     }
-    set_room(cache);
+    cache->is_sampling = al_sample_thread_init();
+    cache->large_epoch = 0;
 }
 
 void al_tcache_set_mode(struct al_tcache *cache, uint32_t mode) {

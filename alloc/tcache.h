@@ -94,6 +94,7 @@ struct al_tcache {
     uint32_t large_epoch;
     uint32_t tick;        /* slow visits */
     uint32_t gc_next;     /* class the next trim begins with */
+    uint32_t full_count;  /* slabs of others that came back whole by its frees */
     uint32_t grown_bytes; /* sum of (flim - its start) x size over the bins */
     bool is_sampling;     /* thread.prof.active */
     uint64_t event_bytes; /* allocated since the last event */
@@ -123,6 +124,9 @@ extern AL_HIDDEN struct al_tcache al_null_tcache;
 /* Sets up a zeroed cache for `arena`; and gives back every block it holds. */
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, uint32_t mode);
 void al_tcache_flush(struct al_tcache *cache);
+
+/* Whether the cache's thread, the caller's own, is sampled: if that is new, all is drawn anew. */
+void al_tcache_set_sampling(struct al_tcache *cache, bool is_sampling);
 
 /* A block of the class; NULL: no memory. `alloc` is empty. */
 void *al_tcache_malloc_slow(struct al_tcache *cache, unsigned class_idx, size_t requested_bytes);
@@ -154,6 +158,9 @@ uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own);
 
 /* Every slow visit: events, and now and then a trim. `bytes` came into the cache. */
 void al_tcache_visit(struct al_tcache *cache, size_t bytes);
+
+/* What is due in an arena: purging, caches without a thread; remote frees if nobody lives there. */
+void al_tcache_tend(struct al_arena *arena);
 
 /* Caches between two threads (tcache_park.c). A cache whose thread has ended waits with its arena;
  * adopt: the last one parked there, with what it holds; reuse: an empty one; NULL: there is

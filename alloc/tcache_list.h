@@ -33,6 +33,6 @@ AL_INLINE uint32_t al_tcache_freed_count(const struct al_tcache_bin *bin) {
 }
 
 /* Sends an open batch of remote frees to its slab; an empty one goes nowhere. */
-void al_tcache_send_home(struct al_tcache_remote *batch);
+void al_tcache_send_home(struct al_tcache *cache, struct al_tcache_remote *batch);
 
 #endif

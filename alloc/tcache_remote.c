@@ -12,15 +12,24 @@ enum {
     /* An open batch goes home at this size. */
     REMOTE_COUNT_MAX = 32,
     REMOTE_BYTES_MAX = 4096,
+    /* Slabs that a thread has seen come back whole, before it gives their bin's up itself. */
+    FULL_SLABS_WAITING = 16,
 };
 
-void al_tcache_send_home(struct al_tcache_remote *batch) {
+void al_tcache_send_home(struct al_tcache *cache, struct al_tcache_remote *batch) {
     if (batch->slab_idx != 0) {
         const struct al_extent *const slab = al_extent_at(batch->slab_idx);
         struct al_arena *const arena = al_arena_at(al_extent_arena(slab));
-        al_bin_push_remote(&arena->bins[slab->class_idx], batch->slab_idx, batch->head, batch->tail,
-                           batch->count);
+        struct al_bin *const bin = &arena->bins[slab->class_idx];
+        const bool is_all_free =
+            al_bin_push_remote(bin, batch->slab_idx, batch->head, batch->tail, batch->count);
         batch->slab_idx = 0;
+        /* The owner takes what it needs. If whole slabs wait, it needs less than it is given: its
+         * thread has ended, or sleeps, or does something else now.
+         */
+        if (is_all_free && ++cache->full_count % FULL_SLABS_WAITING == 0) {
+            al_bin_drain(bin);
+        }
     }
 }
 
@@ -32,7 +41,7 @@ void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_i
 
     al_bin_check_block(slab, block);
     if (batch->slab_idx != slab_idx) {
-        al_tcache_send_home(batch);
+        al_tcache_send_home(cache, batch);
         *batch = (struct al_tcache_remote){.slab_idx = slab_idx, .tail = block};
     } else if (batch->head == block) {
         al_die_ptr("freed twice", block);
@@ -44,7 +53,7 @@ void al_tcache_free_remote(struct al_tcache *cache, void *block, uint32_t slab_i
     al_counter_add(&cache->cold[slab->class_idx].free_count, 1);
     cache->exact_freed_bytes += size_bytes;
     if (batch->count >= REMOTE_COUNT_MAX || batch->count * size_bytes >= REMOTE_BYTES_MAX) {
-        al_tcache_send_home(batch);
+        al_tcache_send_home(cache, batch);
         al_tcache_visit(cache, 0);
     }
 }

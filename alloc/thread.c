@@ -178,7 +178,7 @@ static struct al_tcache *adopt_cache(struct al_arena *arena) {
     struct al_tcache *const cache = al_tcache_adopt(arena);
 
     if (cache != NULL) {
-        cache->is_sampling = al_sample_thread_init();
+        al_tcache_set_sampling(cache, al_sample_thread_init());
         link(cache);
         al_tcache_set_mode(cache, initial_mode());
     }
@@ -274,10 +274,8 @@ void al_sample_set(bool is_active, unsigned rate_lg) {
 void al_sample_set_thread(bool is_active) {
     struct al_tcache *const cache = al_thread_cache();
 
-    if (cache != NULL && cache->is_sampling != is_active) {
-        cache->is_sampling = is_active;
-        cache->large_epoch = 0; /* no epoch: epochs begin at 1 */
-        al_tcache_resample_self();
+    if (cache != NULL) {
+        al_tcache_set_sampling(cache, is_active);
     }
 }
 
@@ -398,6 +396,8 @@ static void fork_prepare(void) {
     al_slab_fork_prepare();
     al_meta_fork_prepare();
     threads.fork_cache = cache;
+    /* Handlers that were registered before ours run now, and may allocate. */
+    al_is_lock_free = true;
 }
 
 static void fork_ended(struct al_tcache *cache) {
@@ -409,6 +409,7 @@ static void fork_ended(struct al_tcache *cache) {
 static void fork_parent(void) {
     struct al_tcache *const cache = threads.fork_cache;
 
+    al_is_lock_free = false;
     al_meta_fork_parent();
     al_slab_fork_parent();
     al_map_fork_parent();
@@ -440,6 +441,7 @@ static void drop_other_caches(void) {
 static void fork_child(void) {
     struct al_tcache *const cache = threads.fork_cache;
 
+    al_is_lock_free = false;
     al_meta_fork_child();
     al_slab_fork_child();
     al_map_fork_child();

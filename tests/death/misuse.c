@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -197,6 +198,19 @@ static const struct {
     {"large_wrong_size", large_wrong_size},
 };
 
+/* What crash handlers do: the process ends all the same, though a lock may be held. */
+static void allocate_last(int signal_number) {
+    void *last[100];
+
+    (void)signal_number;
+    for (size_t idx = 0; idx < 100; idx++) {
+        last[idx] = malloc(idx * 37);
+    }
+    for (size_t idx = 0; idx < 100; idx++) {
+        free(last[idx]);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct rlimit no_core = {0, 0};
     int (*mallctl)(const char *, void *, size_t *, void *, size_t) = NULL;
@@ -204,6 +218,7 @@ int main(int argc, char **argv) {
     size_t counter_bytes = sizeof(counter);
 
     (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)signal(SIGABRT, allocate_last);
     free(malloc(1)); /* the thread has its cache */
     *(void **)&mallctl = dlsym(RTLD_DEFAULT, "mallctl");
     *(void **)&give_sized = dlsym(RTLD_DEFAULT, "free_sized");

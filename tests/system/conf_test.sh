@@ -25,16 +25,19 @@ ends() {
         fail "MALLOC_CONF=$4: status $status, output: $(cat out), errors: $(cat errors)"
 }
 
-ends 0 'lg_prof_sample 19 tcache 1' '' '' "$SHOW"
-ends 0 'lg_prof_sample 12 tcache 0' '' lg_prof_sample:12,tcache:false "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 1 arena*' '' '' "$SHOW"
+ends 0 'lg_prof_sample 12 tcache 0 arena*' '' lg_prof_sample:12,tcache:false "$SHOW"
 # A program's own string comes before the environment's, which wins.
-ends 0 'lg_prof_sample 7 tcache 1' '' '' "$SHOW_OWN"
-ends 0 'lg_prof_sample 9 tcache 1' '' lg_prof_sample:9 "$SHOW_OWN"
+ends 0 'lg_prof_sample 7 tcache 1 arena*' '' '' "$SHOW_OWN"
+ends 0 'lg_prof_sample 9 tcache 1 arena*' '' lg_prof_sample:9 "$SHOW_OWN"
 
-ends 0 'lg_prof_sample 19 tcache 0' '<jemalloc>: Invalid conf pair: nonsense:1' abort_conf:false,nonsense:1,tcache:false "$SHOW"
-ends 0 'lg_prof_sample 19 tcache 1' '<jemalloc>: Invalid conf value: tcache:perhaps' abort_conf:false,tcache:perhaps "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 0 arena*' '<jemalloc>: Invalid conf pair: nonsense:1' abort_conf:false,nonsense:1,tcache:false "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 1 arena*' '<jemalloc>: Invalid conf value: tcache:perhaps' abort_conf:false,tcache:perhaps "$SHOW"
 ends 134 '' '*<jemalloc>: Invalid conf pair: nonsense:1*Abort (abort_conf:true)*' abort_conf:true,nonsense:1 "$SHOW"
-ends 0 'lg_prof_sample 19 tcache 0' '*<jemalloc>: -- Set conf value: tcache:false*' confirm_conf:true,tcache:false "$SHOW"
+ends 0 'lg_prof_sample 19 tcache 0 arena*' '*<jemalloc>: -- Set conf value: tcache:false*' confirm_conf:true,tcache:false "$SHOW"
+
+# Automatic arenas come first; created ones after them.
+ends 0 '* arena 4' '' narenas:4 "$SHOW"
 
 # Statistics at exit, in text.
 ends 0 '*' '*___ Begin jemalloc statistics ___*allocated: *--- End jemalloc statistics ---*' stats_print:true "$SHOW"

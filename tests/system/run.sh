@@ -18,7 +18,7 @@ for arg in "$@"; do
 done
 cd "$TEST_TMPDIR"
 
-for conf in '' prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12,lg_prof_interval:22 \
+for conf in '' dirty_decay_ms:3000,narenas:1 prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12,lg_prof_interval:22 \
     prof:true,lg_prof_sample:0,prof_final:true tcache:false narenas:1 dirty_decay_ms:0; do
     echo "== MALLOC_CONF=$conf"
     status=0

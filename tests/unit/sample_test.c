@@ -337,6 +337,50 @@ START_TEST(a_fork_leaves_sampling_on) {
 }
 END_TEST
 
+/* An ended thread's cache, with the countdowns it has drawn, goes to the next thread. */
+static void *switch_off_and_touch(void *arg) {
+    touch(64);
+    al_sample_set_thread(false);
+    touch(64);
+    touch(300000);
+    return arg;
+}
+
+static void *touch_all(void *arg) {
+    touch(64);
+    touch(5000);
+    touch(300000);
+    return arg;
+}
+
+static void run_thread(void *(*function)(void *)) {
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, function, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+START_TEST(a_cache_that_changes_hands_is_sampled_as_its_new_thread_is) {
+    enum { THREAD_COUNT = 40 }; /* more than are parked: some caches come from the pool */
+    start(0, SEED);
+    for (int n = 0; n < THREAD_COUNT; n++) {
+        run_thread(switch_off_and_touch);
+    }
+    const uint64_t before = seen.sample_count;
+    ck_assert_uint_eq(before, THREAD_COUNT);
+    for (int n = 0; n < THREAD_COUNT; n++) {
+        run_thread(touch_all);
+    }
+    ck_assert_uint_eq(seen.sample_count, before + 3 * THREAD_COUNT);
+    al_sample_set_thread_init(false);
+    for (int n = 0; n < THREAD_COUNT; n++) {
+        run_thread(touch_all);
+    }
+    al_sample_set_thread_init(true);
+    ck_assert_uint_eq(seen.sample_count, before + 3 * THREAD_COUNT);
+}
+END_TEST
+
 /* A countdown that died with its thread would lose samples: each thread's first draw counts. */
 START_TEST(short_threads_are_sampled_like_long_ones) {
     const unsigned rate_lg = 14;
@@ -379,6 +423,7 @@ int main(void) {
     tcase_add_test(tcase, switching_off_ends_it_at_once_and_frees_are_still_seen);
     tcase_add_test(tcase, a_thread_may_leave_itself_out);
     tcase_add_test(tcase, a_fork_leaves_sampling_on);
+    tcase_add_test(tcase, a_cache_that_changes_hands_is_sampled_as_its_new_thread_is);
     tcase_add_test(tcase, short_threads_are_sampled_like_long_ones);
     tcase_add_test(tcase, own_logarithm_and_exponential_are_exact_enough);
     return suite_run(tcase, "sample", 200);

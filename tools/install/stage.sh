@@ -42,8 +42,13 @@ main() {
     done < <(grep -v -e '^#' -e '^$' "$TALLY_ROOT/tools/install/layout.txt")
     sed -i "s/@VERSION@/$version/" "$fresh/lib/pkgconfig/tally.pc" "$fresh/bin/jeprof" \
         "$fresh/share/man/man1/jeprof.1"
-    rm -rf "$out"
-    mv "$fresh" "$out"
+    # Folder by folder: what benches leave in out/ stays.
+    mkdir -p "$out"
+    for path in "$fresh"/*; do
+        rm -rf "${out:?}/${path##*/}"
+        mv "$path" "$out/"
+    done
+    rmdir "$fresh"
 }
 
 main
