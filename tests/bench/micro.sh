@@ -54,7 +54,7 @@ add tally "$TALLY_ROOT/out/lib/libtally.so"
 add tally-prof "$TALLY_ROOT/out/lib/libtally.so"
 add glibc none
 add jemalloc libjemalloc.so.2
-add mimalloc libmimalloc.so.2.0
+add mimalloc libmimalloc.so.2
 add tcmalloc libtcmalloc_minimal.so.4
 add tbbmalloc libtbbmalloc_proxy.so.2
 
