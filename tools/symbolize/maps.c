@@ -89,6 +89,5 @@ bool sy_maps_parse(struct sy_load *load, const char *text, size_t text_bytes, ui
             return false;
         }
     }
-    sy_load_seal_maps(load);
-    return true;
+    return sy_load_seal_maps(load, err);
 }

@@ -58,6 +58,7 @@ void sy_profile_fini(struct sy_profile *profile) {
     sy_intern_fini(&profile->locations);
     sy_intern_fini(&profile->given);
     sy_intern_fini(&profile->stacks);
+    sy_intern_fini(&profile->code);
     sy_intern_fini(&profile->binary_keys);
     free(profile->values);
     free(profile->binaries);
@@ -158,6 +159,7 @@ bool sy_load_map(struct sy_load *load, const struct sy_mapping *where, const cha
         return sy_fail_memory(err);
     }
     mappings[load->mapping_count] = *where;
+    mappings[load->mapping_count].is_code = is_program;
     mappings[load->mapping_count++].binary_idx = binary_idx;
     struct sy_binary *const binary = &load->profile->binaries[binary_idx];
     if (is_program && !load->has_main && binary->home >= SY_HOME_FILE) {
@@ -173,10 +175,44 @@ static int compare_mappings(const void *a_ptr, const void *b_ptr) {
     return (a->start_addr > b->start_addr) - (a->start_addr < b->start_addr);
 }
 
-void sy_load_seal_maps(struct sy_load *load) {
+static bool note_code(struct sy_load *load, const struct sy_mapping *first, uint64_t limit_addr) {
+    const struct sy_code code = {.file_offset = first->file_offset,
+                                 .code_bytes = limit_addr - first->start_addr,
+                                 .binary_idx = first->binary_idx};
+    return sy_intern_put(&load->profile->code, &code, sizeof(code)) != SY_NONE;
+}
+
+/* The kernel splits a mapping where a part gets other flags (madvise, mprotect). */
+static bool is_continued(const struct sy_mapping *a, const struct sy_mapping *b) {
+    return b->is_code && a->binary_idx == b->binary_idx && a->limit_addr == b->start_addr &&
+           a->file_offset + (a->limit_addr - a->start_addr) == b->file_offset;
+}
+
+/* Notes each mapping of a file's code, and each row of neighbours as one. */
+static bool note_all_code(struct sy_load *load) {
+    const struct sy_mapping *first = NULL;
+
+    for (uint32_t idx = 0; idx < load->mapping_count; idx++) {
+        const struct sy_mapping *const mapping = &load->mappings[idx];
+        const bool is_file = load->profile->binaries[mapping->binary_idx].home >= SY_HOME_FILE;
+        if (!mapping->is_code || !is_file || mapping->limit_addr <= mapping->start_addr) {
+            first = NULL;
+            continue;
+        }
+        first = first != NULL && is_continued(mapping - 1, mapping) ? first : mapping;
+        if (!note_code(load, mapping, mapping->limit_addr) ||
+            !note_code(load, first, mapping->limit_addr)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sy_load_seal_maps(struct sy_load *load, struct sy_error *err) {
     if (load->mapping_count > 0) {
         qsort(load->mappings, load->mapping_count, sizeof(*load->mappings), compare_mappings);
     }
+    return note_all_code(load) || sy_fail_memory(err);
 }
 
 /* The last mapping that starts at or below the address, if it reaches beyond it. */

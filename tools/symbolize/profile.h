@@ -67,6 +67,14 @@ struct sy_mapping {
     uint64_t limit_addr;
     uint64_t file_offset;
     uint32_t binary_idx;
+    bool is_code;
+};
+
+/* Code of a file as some dump had it mapped, in one piece or in neighbouring ones. */
+struct sy_code {
+    uint64_t file_offset;
+    uint64_t code_bytes;
+    uint64_t binary_idx; /* 64 bits: no padding, for the struct is interned */
 };
 
 /* Invariants:
@@ -79,6 +87,7 @@ struct sy_profile {
     struct sy_intern locations;       /* struct sy_location */
     struct sy_intern given;           /* arrays of struct sy_given */
     struct sy_intern stacks;          /* arrays of uint32_t */
+    struct sy_intern code;            /* struct sy_code */
     double (*values)[SY_VALUE_COUNT]; /* one row a stack */
     size_t value_cap;
     struct sy_intern binary_keys; /* path_id, build_id_id, home: the same numbers as binaries */
@@ -121,7 +130,9 @@ const char *sy_profile_text(const struct sy_profile *profile, uint32_t id);
 SY_NODISCARD bool sy_load_map(struct sy_load *load, const struct sy_mapping *where,
                               const char *path, const char *build_id, bool is_program,
                               struct sy_error *err);
-void sy_load_seal_maps(struct sy_load *load);
+
+/* Sorts the mappings, so that addresses can be located, and notes which are code. */
+SY_NODISCARD bool sy_load_seal_maps(struct sy_load *load, struct sy_error *err);
 
 /* The binary of a path: known, or new. SY_NONE without memory. */
 SY_NODISCARD uint32_t sy_load_binary(struct sy_load *load, const char *path, const char *build_id);

@@ -252,8 +252,7 @@ static bool read_mappings(struct proto_reader *reader) {
             return false;
         }
     }
-    sy_load_seal_maps(reader->load);
-    return true;
+    return sy_load_seal_maps(reader->load, reader->err);
 }
 
 static bool read_functions(struct proto_reader *reader) {

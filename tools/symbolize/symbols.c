@@ -4,6 +4,8 @@
  */
 #include "tools/symbolize/symbols.h"
 
+#include "tools/symbolize/layout.h"
+
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
@@ -14,14 +16,18 @@
 /* The C++ runtime's demangler; it also knows what rustc's legacy names are made of. */
 char *__cxa_demangle(const char *mangled, char *buf, size_t *len, int *status);
 
+/* "/usr/lib/debug/.build-id/", a build id of up to 64 bytes in hex, ".debug". */
+enum { BUILD_ID_BYTES = 2 * 64 + 1, DEBUG_PATH_BYTES = 256 };
+
 enum sy_module_state { MODULE_NEW, MODULE_OPEN, MODULE_MISSING };
 
 struct sy_module {
     enum sy_module_state state;
     Dwfl *dwfl;
     Dwfl_Module *dwfl_module;
-    Elf *elf;
-    GElf_Addr bias; /* from the file's own addresses to libdwfl's */
+    struct sy_layout layout;
+    GElf_Addr bias;      /* from the file's own addresses to libdwfl's */
+    bool is_lack_warned; /* that it lacks debug information */
 };
 
 void sy_symbols_init(struct sy_symbols *symbols, const char *program,
@@ -38,6 +44,7 @@ static void drop_texts(struct sy_symbols *symbols) {
 void sy_symbols_fini(struct sy_symbols *symbols) {
     drop_texts(symbols);
     for (size_t idx = 0; idx < symbols->module_count; idx++) {
+        sy_layout_fini(&symbols->modules[idx].layout);
         if (symbols->modules[idx].dwfl != NULL) {
             dwfl_end(symbols->modules[idx].dwfl);
         }
@@ -82,7 +89,7 @@ static const char *without_names(const char *path) {
 /* Whether the opened file is the one the dump was taken from. */
 static bool is_same_build(struct sy_symbols *symbols, const struct sy_module *module,
                           const char *path, const char *wanted_id) {
-    char have_id[2 * 64 + 1];
+    char have_id[BUILD_ID_BYTES];
 
     build_id_of(module->dwfl_module, have_id, sizeof(have_id));
     if (wanted_id[0] == '\0' || strcmp(wanted_id, have_id) == 0) {
@@ -96,12 +103,12 @@ static bool is_same_build(struct sy_symbols *symbols, const struct sy_module *mo
     return false;
 }
 
-static bool open_file(struct sy_symbols *symbols, struct sy_module *module, const char *path,
-                      const char *build_id) {
+/* The file in libdwfl; NULL if it is no program. */
+static Elf *open_elf(struct sy_symbols *symbols, struct sy_module *module, const char *path) {
     module->dwfl = begin();
     if (module->dwfl == NULL) {
         sy_warn(symbols->notes, "%s: libdw: %s", path, dwfl_errmsg(-1));
-        return false;
+        return NULL;
     }
     dwfl_report_begin(module->dwfl);
     module->dwfl_module = dwfl_report_offline(module->dwfl, without_names(path), path, -1);
@@ -110,40 +117,72 @@ static bool open_file(struct sy_symbols *symbols, struct sy_module *module, cons
         sy_warn(symbols->notes,
                 "%s: cannot be read as a program (%s); its functions stay as addresses", path,
                 dwfl_errmsg(-1));
-        return false;
+        return NULL;
     }
-    module->elf = dwfl_module_getelf(module->dwfl_module, &module->bias);
-    if (module->elf == NULL) {
+    Elf *const elf = dwfl_module_getelf(module->dwfl_module, &module->bias);
+    if (elf == NULL) {
         sy_warn(symbols->notes, "%s: %s; its functions stay as addresses", path, dwfl_errmsg(-1));
-        return false;
     }
-    return is_same_build(symbols, module, path, build_id);
+    return elf;
 }
 
-/* The debug file of a build id: all that is left of a program that is gone. */
-static bool find_by_build_id(const char *build_id, char *path, size_t path_bytes) {
+static bool open_file(struct sy_symbols *symbols, const struct sy_profile *profile,
+                      uint32_t binary_idx, const char *path) {
+    struct sy_module *const module = &symbols->modules[binary_idx];
+    const uint32_t build_id_id = profile->binaries[binary_idx].build_id_id;
+    Elf *const elf = open_elf(symbols, module, path);
+
+    if (elf == NULL ||
+        !is_same_build(symbols, module, path, sy_profile_text(profile, build_id_id))) {
+        return false;
+    }
+    if (!sy_layout_init(&module->layout, elf, profile, binary_idx)) {
+        sy_warn(symbols->notes,
+                "%s: no code segment of it is what the profile has mapped (a debug file of "
+                "another build, or unusually linked), so its functions stay as addresses; give "
+                "the profiled program itself",
+                path);
+        return false;
+    }
+    return true;
+}
+
+/* Where the debug file of a build id belongs, as Debian and Fedora install it. */
+static bool debug_path_of(const char *build_id, char *path, size_t path_bytes) {
     const int length = strlen(build_id) < 4
                            ? -1
                            : snprintf(path, path_bytes, "/usr/lib/debug/.build-id/%.2s/%s.debug",
                                       build_id, build_id + 2);
-    return length > 0 && (size_t)length < path_bytes && access(path, R_OK) == 0;
+    return length > 0 && (size_t)length < path_bytes;
+}
+
+/* Says which file is missing, which build of it, and what to do. */
+static void warn_missing(struct sy_symbols *symbols, const char *path, const char *why,
+                         const char *build_id, bool is_main) {
+    char debug_path[DEBUG_PATH_BYTES];
+    const bool has_debug_path = debug_path_of(build_id, debug_path, sizeof(debug_path));
+
+    sy_warn(symbols->notes, "%s: %s%s%s; its functions stay as addresses%s%s%s", path, why,
+            build_id[0] != '\0' ? ", build id " : "", build_id,
+            is_main ? "; if it has moved, give PROGRAM before the profiles" : "",
+            has_debug_path ? "; or put its debug file at " : "", has_debug_path ? debug_path : "");
 }
 
 static void open_module(struct sy_symbols *symbols, const struct sy_profile *profile,
-                        const struct sy_binary *binary, struct sy_module *module) {
+                        uint32_t binary_idx) {
+    const struct sy_binary *const binary = &profile->binaries[binary_idx];
     const char *const own_path = sy_profile_text(profile, binary->path_id);
     const char *const build_id = sy_profile_text(profile, binary->build_id_id);
     const bool is_program = binary->is_main && symbols->program != NULL;
     const char *path = is_program ? symbols->program : own_path;
-    char debug_path[256];
+    char debug_path[DEBUG_PATH_BYTES];
 
-    module->state = MODULE_MISSING;
+    symbols->modules[binary_idx].state = MODULE_MISSING;
     if (access(path, R_OK) != 0) {
         const char *const why = strerror(errno);
-        if (!find_by_build_id(build_id, debug_path, sizeof(debug_path))) {
-            sy_warn(symbols->notes, "%s: %s%s%s; its functions stay as addresses%s", path, why,
-                    build_id[0] != '\0' ? ", build id " : "", build_id,
-                    binary->is_main ? "; if it has moved, give PROGRAM before the profiles" : "");
+        if (!debug_path_of(build_id, debug_path, sizeof(debug_path)) ||
+            access(debug_path, R_OK) != 0) {
+            warn_missing(symbols, path, why, build_id, binary->is_main);
             return;
         }
         path = debug_path;
@@ -153,8 +192,8 @@ static void open_module(struct sy_symbols *symbols, const struct sy_profile *pro
                 "file that is there now and may be wrong",
                 path);
     }
-    if (open_file(symbols, module, path, build_id)) {
-        module->state = MODULE_OPEN;
+    if (open_file(symbols, profile, binary_idx, path)) {
+        symbols->modules[binary_idx].state = MODULE_OPEN;
     }
 }
 
@@ -174,34 +213,12 @@ static struct sy_module *module_of(struct sy_symbols *symbols, const struct sy_p
     }
     struct sy_module *const module = &symbols->modules[binary_idx];
     if (module->state == MODULE_NEW) {
-        open_module(symbols, profile, &profile->binaries[binary_idx], module);
+        open_module(symbols, profile, binary_idx);
     }
     return module->state == MODULE_OPEN ? module : NULL;
 }
 
 /* ---- looking up ---- */
-
-/* The address, as libdwfl laid the file out, of a byte of the file. */
-static bool address_of(const struct sy_module *module, uint64_t file_offset, Dwarf_Addr *addr) {
-    size_t header_count = 0;
-
-    if (elf_getphdrnum(module->elf, &header_count) != 0) {
-        return false;
-    }
-    for (size_t idx = 0; idx < header_count; idx++) {
-        GElf_Phdr header;
-        if (gelf_getphdr(module->elf, (int)idx, &header) == NULL || header.p_type != PT_LOAD) {
-            continue;
-        }
-        /* A separate debug file has the headers but no bytes: p_memsz is right in both. */
-        if (file_offset >= header.p_offset && file_offset - header.p_offset < header.p_memsz &&
-            (header.p_flags & PF_X) != 0) {
-            *addr = header.p_vaddr + (file_offset - header.p_offset) + module->bias;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Demangled where it is mangled; owned by `symbols`, or the given text itself. */
 static const char *readable(struct sy_symbols *symbols, const char *name) {
@@ -311,10 +328,36 @@ static size_t given_frames(const struct sy_profile *profile, uint32_t given_id,
     return count;
 }
 
+/* Once a module: a place had no name because the file was stripped. */
+static void warn_lack(struct sy_symbols *symbols, struct sy_module *module, const char *path) {
+    char build_id[BUILD_ID_BYTES];
+    char debug_path[DEBUG_PATH_BYTES];
+    Dwarf_Addr debug_bias = 0;
+
+    if (module->is_lack_warned || dwfl_module_getdwarf(module->dwfl_module, &debug_bias) != NULL) {
+        return;
+    }
+    module->is_lack_warned = true;
+    build_id_of(module->dwfl_module, build_id, sizeof(build_id));
+    if (!debug_path_of(build_id, debug_path, sizeof(debug_path))) {
+        sy_warn(symbols->notes,
+                "%s: has neither debug information nor a build id to find it by, so some of its "
+                "functions stay as addresses; build it with -g -Wl,--build-id",
+                path);
+        return;
+    }
+    sy_warn(symbols->notes,
+            "%s: has no debug information (build id %s), so some of its functions stay as "
+            "addresses; set DEBUGINFOD_URLS, or put its debug file at %s; on Debian "
+            "`find-dbgsym-packages %s` (debian-goodies) names the package that has it",
+            path, build_id, debug_path, path);
+}
+
 size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,
                          const struct sy_location *location,
                          struct sy_frame frames[SY_FRAMES_MAX]) {
-    const enum sy_home home = profile->binaries[location->binary_idx].home;
+    const uint32_t idx = location->binary_idx;
+    const enum sy_home home = profile->binaries[idx].home;
     Dwarf_Addr addr = 0;
 
     drop_texts(symbols);
@@ -324,10 +367,11 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
     if (home != SY_HOME_FILE && home != SY_HOME_DELETED) {
         return 0;
     }
-    struct sy_module *const module = module_of(symbols, profile, location->binary_idx);
-    if (module == NULL || !address_of(module, location->offset, &addr)) {
+    struct sy_module *const module = module_of(symbols, profile, idx);
+    if (module == NULL || !sy_layout_find(&module->layout, location->offset, &addr)) {
         return 0;
     }
+    addr += module->bias;
 
     frames[0] = (struct sy_frame){.function = "", .file = ""};
     Dwfl_Line *const line = dwfl_module_getsrc(module->dwfl_module, addr);
@@ -348,6 +392,7 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
         dwfl_module_addrinfo(module->dwfl_module, addr, &offset, &symbol, NULL, NULL, NULL);
     /* The nearest symbol before is not good enough: a sized one must reach as far. */
     if (name == NULL || (symbol.st_size != 0 && offset >= symbol.st_size)) {
+        warn_lack(symbols, module, sy_profile_text(profile, profile->binaries[idx].path_id));
         return 0;
     }
     frames[0].function = readable(symbols, name);
