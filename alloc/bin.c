@@ -18,6 +18,8 @@ enum {
     /* A remote list shorter than this is not worth a visit by itself: more is added, for
      * which it must be walked once. */
     SHORT_LIST_COUNT = 16,
+    /* A list is cut when it is this many times as long as what is wanted. */
+    LONG_LIST_FACTOR = 2,
     /* Short remote lists that one filling puts together. */
     FILL_REMOTE_COUNT_MAX = 4,
     /* Queued slabs drained between two takings of the lock. */
@@ -88,6 +90,17 @@ static void relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t i
 
 /* ---- blocks leave a slab ---- */
 
+/* The last of a list's first `count` blocks. */
+static void *tail_of(struct al_list list) {
+    AL_ASSERT(list.head != NULL && list.count > 0);
+    void *block = list.head;
+
+    for (uint32_t idx = 1; idx < list.count; idx++) {
+        block = next_of(block);
+    }
+    return block;
+}
+
 /* Puts `count` blocks head..tail before what `list` holds. */
 static void prepend(struct al_list *list, void *head, void *tail, uint32_t count) {
     AL_ASSERT(head != NULL && tail != NULL && count > 0);
@@ -150,6 +163,54 @@ static bool take_remote_locked(struct al_bin *bin, struct al_list *list, uint32_
     return true;
 }
 
+/* Whether a list of `count` is so much longer than what is wanted that it is worth cutting: a
+ * thread would carry the rest to its end, and nobody else could use it. The blocks looked at to
+ * find the place are the next that the thread uses.
+ */
+static bool is_far_too_long(uint32_t count, uint32_t want) {
+    return count > LONG_LIST_FACTOR * want;
+}
+
+/* The slab's free list, or the first `want` blocks of a long one. */
+static void take_free_list_locked(struct al_extent *slab, struct al_list *list, uint32_t want) {
+    AL_ASSERT(slab->slab.free_count != 0 && want > 0);
+    struct al_slab_part *const part = &slab->slab;
+    void *const head = part->free_list;
+
+    if (!is_far_too_long(part->free_count, want)) {
+        prepend(list, head, part->free_tail, part->free_count);
+        part->free_list = NULL;
+        part->free_count = 0;
+        return;
+    }
+    void *const tail = tail_of((struct al_list){head, want, false});
+    part->free_list = next_of(tail);
+    part->free_count = (uint16_t)(part->free_count - want);
+    set_next(tail, NULL);
+    prepend(list, head, tail, want);
+}
+
+/* Cuts a long remote list after `want` blocks and leaves the rest queued, as if just pushed; if
+ * another thread has pushed meanwhile, the list stays whole.
+ */
+static void shorten_remote_locked(struct al_bin *bin, uint32_t slab_idx, struct al_list *list,
+                                  uint32_t want) {
+    al_lock_assert_held(&bin->lock);
+    struct al_extent *const slab = al_extent_at(slab_idx);
+    void *const tail = tail_of((struct al_list){list->head, want, false});
+    const uint64_t rest = al_slab_remote_make(next_of(tail), list->count - want);
+    uint64_t none = 0;
+
+    if (atomic_compare_exchange_strong_explicit(&slab->slab.remote, &none, rest,
+                                                memory_order_acq_rel, memory_order_relaxed)) {
+        const uint32_t pending_idx = atomic_load_explicit(&bin->pending_idx, memory_order_relaxed);
+        atomic_store_explicit(&slab->slab.remote_next_idx, pending_idx, memory_order_relaxed);
+        atomic_store_explicit(&bin->pending_idx, slab_idx, memory_order_relaxed);
+        set_next(tail, NULL);
+        list->count = want;
+    }
+}
+
 /* Free lists of the fullest slabs until there are `want` blocks; then, if that is not half of
  * it, slots never used before from one slab.
  */
@@ -163,9 +224,7 @@ static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uin
             struct al_extent *const slab = al_extent_at(idx);
             const uint32_t next_idx = slab->slab.next_idx;
             if (slab->slab.free_count != 0) {
-                prepend(list, slab->slab.free_list, slab->slab.free_tail, slab->slab.free_count);
-                slab->slab.free_list = NULL;
-                slab->slab.free_count = 0;
+                take_free_list_locked(slab, list, want - list->count);
                 relist_locked(bin, slab, idx);
             }
             if (fresh_idx == 0 && slab->slab.carved_count < slab->slab.slot_count) {
@@ -220,17 +279,6 @@ static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind
     return true;
 }
 
-/* The last block of a short list. */
-static void *tail_of(struct al_list list) {
-    AL_ASSERT(list.head != NULL && list.count > 0);
-    void *block = list.head;
-
-    for (uint32_t idx = 1; idx < list.count; idx++) {
-        block = next_of(block);
-    }
-    return block;
-}
-
 /* What the bin has, up to about `want` blocks: remote frees first, a long list of them as it is:
  * its blocks need not be looked at.
  */
@@ -245,6 +293,9 @@ static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
     for (int seen = 0; seen < FILL_REMOTE_COUNT_MAX && gathered.count < want; seen++) {
         if (!take_remote_locked(bin, &remote, &slab_idx)) {
             break;
+        }
+        if (is_far_too_long(remote.count, want)) {
+            shorten_remote_locked(bin, slab_idx, &remote, want);
         }
         if (gathered.count == 0 && (remote.count >= SHORT_LIST_COUNT || remote.count >= want)) {
             return remote;

@@ -69,9 +69,14 @@ bool al_decay_advance(struct al_decay *decay, uint64_t now_ns, size_t dirty_gran
         memset(decay->backlog + AL_DECAY_STEP_COUNT - passed, 0,
                passed * sizeof(decay->backlog[0]));
     }
-    /* What came since the last advance is as young as the step that just ended. */
+    /* What came since the last advance came in the step that was running then: who makes granules
+     * dirty moves time on first.
+     */
     const size_t fresh = fresh_granules(decay, dirty_granules);
-    decay->backlog[AL_DECAY_STEP_COUNT - 1] = fresh < UINT32_MAX ? (uint32_t)fresh : UINT32_MAX;
+    if (passed <= AL_DECAY_STEP_COUNT) {
+        decay->backlog[AL_DECAY_STEP_COUNT - passed] =
+            fresh < UINT32_MAX ? (uint32_t)fresh : UINT32_MAX;
+    }
     decay->unpurged_granules = dirty_granules;
     decay->limit_granules = backlog_limit(decay);
     return true;

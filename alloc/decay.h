@@ -29,7 +29,8 @@ struct al_decay {
 
 void al_decay_init(struct al_decay *decay, ssize_t decay_ms, uint64_t now_ns);
 
-/* Moves time on. Returns whether a step has passed, so that limit_granules is new. */
+/* Moves time on; to be called before granules become dirty, too, so that they count from now.
+ * Returns whether a step has passed, so that limit_granules is new. */
 bool al_decay_advance(struct al_decay *decay, uint64_t now_ns, size_t dirty_granules);
 
 /* Granules that may stay now: the limit of the last advance, and all that came since. */

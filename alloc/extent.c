@@ -11,7 +11,10 @@
 
 static AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_extent first_block[AL_EXTENT_BLOCK_COUNT];
 
-struct al_extent *al_extent_blocks[AL_EXTENT_BLOCKS_MAX] = {first_block};
+/* Filled in by al_extent_init: with an initialiser its 128 KiB would lie in the library's file, and
+ * be resident in every process.
+ */
+struct al_extent *al_extent_blocks[AL_EXTENT_BLOCKS_MAX];
 
 static struct {
     struct al_lock lock;
@@ -19,6 +22,10 @@ static struct {
     uint32_t made_count; /* index 0 is never given out */
     uint32_t room_count; /* in the blocks there are */
 } table = {.made_count = 1, .room_count = AL_EXTENT_BLOCK_COUNT};
+
+void al_extent_init(void) {
+    al_extent_blocks[0] = first_block;
+}
 
 static uint32_t take_locked(void) {
     al_lock_assert_held(&table.lock);

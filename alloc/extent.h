@@ -92,6 +92,9 @@ AL_INLINE struct al_extent *al_extent_at(uint32_t idx) {
     return &al_extent_blocks[idx >> AL_EXTENT_BLOCK_LG][idx & (AL_EXTENT_BLOCK_COUNT - 1)];
 }
 
+/* Once, at start. */
+void al_extent_init(void);
+
 /* A descriptor of kind AL_EXTENT_BUSY, else as its last owner left it. 0: no memory. */
 AL_NODISCARD uint32_t al_extent_take(void);
 void al_extent_give(uint32_t idx);

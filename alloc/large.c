@@ -10,7 +10,7 @@
 
 enum {
     /* Below this, copying costs less than the two system calls and the page faults. */
-    MOVE_MIN_BYTES = 256 * 1024,
+    MOVE_MIN_BYTES = 1024 * 1024,
     /* A moved page range cannot merge with its new neighbours in the kernel's eyes, and a
      * process has 65,530 mappings by default: a quarter of them is ours to spend.
      */
@@ -29,20 +29,16 @@ static uint32_t granules_of(size_t usable_bytes) {
     return (uint32_t)((usable_bytes + AL_GRANULE_BYTES - 1) >> AL_GRANULE_LG);
 }
 
-static void count(struct al_arena *arena, size_t new_bytes, size_t old_bytes) {
+/* Of mappings of their own; runs count themselves. */
+static void count_huge(struct al_arena *arena, size_t new_bytes, size_t old_bytes) {
     struct al_runs *const runs = &arena->runs;
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
+    runs->huge_bytes += new_bytes - old_bytes;
     runs->large_bytes += new_bytes - old_bytes;
-    runs->large_malloc_count += new_bytes != 0;
-    runs->large_free_count += old_bytes != 0;
+    runs->large_malloc_count += old_bytes == 0;
+    runs->large_free_count += new_bytes == 0;
     al_lock_give(&runs->lock);
-}
-
-static void count_huge(struct al_arena *arena, size_t new_bytes, size_t old_bytes) {
-    al_lock_take(&arena->runs.lock, AL_RANK_RUNS);
-    arena->runs.huge_bytes += new_bytes - old_bytes;
-    al_lock_give(&arena->runs.lock);
     al_runs_total_add(new_bytes - old_bytes);
 }
 
@@ -127,7 +123,8 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
         count_huge(arena, al_extent_bytes(extent), 0);
         return true;
     }
-    if (!al_runs_take(&arena->runs, idx, granules_of(usable_bytes), align_granules, is_zeroed)) {
+    if (!al_runs_take(&arena->runs, idx, granules_of(usable_bytes), align_granules, AL_RUNS_LARGE,
+                      is_zeroed)) {
         return false;
     }
     al_extent_set_kind(extent, AL_EXTENT_LARGE);
@@ -154,7 +151,6 @@ void *al_large_malloc(struct al_arena *arena, size_t size_bytes, size_t align_by
     struct al_extent *const extent = al_extent_at(idx);
     extent->large = (struct al_large_part){.usable_bytes = usable_bytes};
     publish(idx, 0);
-    count(arena, usable_bytes, 0);
     return (void *)extent->base_addr;
 }
 
@@ -184,14 +180,13 @@ static void give_back(void *ptr, uint64_t entry, bool is_dirty) {
 
     /* From here a second free finds no object. */
     al_map_set((uintptr_t)ptr, 1, AL_MAP_BUSY);
-    count(arena, 0, extent->large.usable_bytes);
     if (is_huge) {
         al_map_set((uintptr_t)ptr, 1, AL_MAP_NONE);
         al_os_unmap(ptr, bytes);
         count_huge(arena, 0, bytes);
         al_extent_give(idx);
     } else {
-        al_runs_give(&arena->runs, idx, is_dirty);
+        al_runs_give(&arena->runs, idx, AL_RUNS_LARGE, is_dirty);
     }
 }
 
@@ -236,7 +231,6 @@ bool al_large_resize(struct al_extent *extent, size_t size_bytes, bool *is_zeroe
     extent->large.usable_bytes = new_bytes;
     /* The rest of the last granule was the object's before, or never anybody's. */
     *is_zeroed = *is_zeroed && old_bytes % AL_GRANULE_BYTES == 0;
-    count(arena, new_bytes, old_bytes);
     return true;
 }
 
@@ -247,12 +241,11 @@ static void abandon(void *ptr, uint64_t entry) {
     struct al_extent *const extent = al_large_extent(ptr, entry);
     struct al_arena *const arena = al_arena_at(al_extent_arena(extent));
 
-    count(arena, 0, extent->large.usable_bytes);
     if (al_extent_kind(extent) == AL_EXTENT_HUGE) {
         count_huge(arena, 0, al_extent_bytes(extent));
         al_map_set((uintptr_t)ptr, 1, AL_MAP_NONE);
     } else {
-        al_map_set((uintptr_t)ptr, extent->granules, AL_MAP_NONE);
+        al_runs_abandon(&arena->runs, extent);
     }
     al_extent_set_kind(extent, AL_EXTENT_BUSY);
 }

@@ -31,16 +31,24 @@ AL_NOINLINE void *al_malloc_slow(size_t size_bytes) {
     void *ptr = NULL;
 
     /* An empty list is by far the commonest reason; 0 bytes have no class of their own. */
-    if (AL_LIKELY(size_bytes - 1 < AL_CLASS_FINE_MAX_BYTES && cache != &al_null_tcache)) {
+    if (AL_LIKELY(size_bytes - 1 < AL_SMALL_MAX_BYTES && cache != &al_null_tcache)) {
         ptr = al_tcache_malloc_slow(cache, al_class_of(size_bytes), size_bytes);
     } else {
-        ptr = al_request_malloc(size_bytes, NULL);
+        ptr = size_bytes - AL_SMALL_MAX_BYTES - 1 < AL_TCACHE_RUN_BYTES_MAX - AL_SMALL_MAX_BYTES
+                  ? al_tcache_run_malloc(cache, size_bytes)
+                  : NULL;
+        ptr = ptr != NULL ? ptr : al_request_malloc(size_bytes, NULL);
     }
     return AL_LIKELY(ptr != NULL) ? ptr : no_memory();
 }
 
 AL_NOINLINE void al_free_slow(void *ptr) {
-    if (ptr != NULL) {
+    if (ptr == NULL) {
+        return;
+    }
+    /* The caller has read this slot: it may be read again, without a look at where it lies. */
+    const uint64_t entry = al_map_entry_fast(ptr);
+    if (al_map_entry_low(entry) != AL_MAP_LARGE || !al_tcache_run_give(al_self, ptr, entry)) {
         al_request_free(ptr);
     }
 }
@@ -85,13 +93,11 @@ void *al_calloc(size_t count, size_t size_bytes) {
     if (AL_UNLIKELY(__builtin_mul_overflow(count, size_bytes, &bytes))) {
         return no_memory();
     }
-    if (AL_LIKELY(bytes <= AL_CLASS_FINE_MAX_BYTES)) {
+    if (AL_LIKELY(bytes <= AL_SMALL_MAX_BYTES)) {
         struct al_tcache *const cache = al_self;
         const unsigned class_idx = al_class_of(bytes);
-        struct al_tcache_bin *const bin = &cache->bins[class_idx];
-        void *const block = bin->alloc;
+        void *const block = al_tcache_pop(cache, class_idx);
         if (AL_LIKELY(block != NULL)) {
-            bin->alloc = *(void **)block;
             /* Fresh memory is zero but for the link. */
             memset(block, 0, cache->cold[class_idx].is_zeroed ? sizeof(void *) : bytes);
             return block;

@@ -18,16 +18,32 @@ void al_free_slow(void *ptr);
 void al_free_full(struct al_tcache *cache, uint32_t bin_offset);
 void al_free_twice(const void *ptr);
 
-AL_INLINE void *al_malloc_fast(size_t size_bytes) {
-    if (AL_LIKELY(size_bytes <= AL_CLASS_FINE_MAX_BYTES)) {
-        struct al_tcache_bin *const bin = &al_self->bins[al_class_of(size_bytes)];
-        void *const block = bin->alloc;
-        if (AL_LIKELY(block != NULL)) {
-            bin->alloc = *(void **)block;
-            return block;
-        }
+/* A block of the class if the list has one; else NULL. */
+AL_INLINE void *al_tcache_pop(struct al_tcache *cache, unsigned class_idx) {
+    struct al_tcache_bin *const bin = &cache->bins[class_idx];
+    void *const block = bin->alloc;
+
+    if (AL_LIKELY(block != NULL)) {
+        bin->alloc = *(void **)block;
     }
-    return al_malloc_slow(size_bytes);
+    return block;
+}
+
+/* NULL: the slow path's turn. The finer classes come first and pay nothing for the others. */
+AL_INLINE void *al_malloc_pop(size_t size_bytes) {
+    if (AL_LIKELY(size_bytes <= AL_CLASS_FINE_MAX_BYTES)) {
+        return al_tcache_pop(al_self, al_class_of(size_bytes));
+    }
+    if (size_bytes <= AL_SMALL_MAX_BYTES) {
+        return al_tcache_pop(al_self, al_class_of_coarse(size_bytes));
+    }
+    return NULL;
+}
+
+AL_INLINE void *al_malloc_fast(size_t size_bytes) {
+    void *const block = al_malloc_pop(size_bytes);
+
+    return AL_LIKELY(block != NULL) ? block : al_malloc_slow(size_bytes);
 }
 
 AL_INLINE void al_free_fast(void *ptr) {

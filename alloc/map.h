@@ -71,13 +71,25 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low word of an ent
 /* Rotating first puts the low four bits on top: a pointer that is not 16-byte aligned indexes
  * far outside the table and faults in hardware, with no instruction spent on the check.
  */
-AL_INLINE uint32_t al_map_low_fast(const void *ptr) {
+AL_INLINE uint64_t al_map_index_fast(const void *ptr) {
     uint64_t idx = (uint64_t)(uintptr_t)ptr;
 
     idx = (idx >> 4) | (idx << 60);
-    idx = (idx >> 10) & al_map.mask;
+    return (idx >> 10) & al_map.mask;
+}
+
+AL_INLINE uint32_t al_map_low_fast(const void *ptr) {
+    const uint64_t idx = al_map_index_fast(ptr);
+
     /* Half an entry is read: a load of the low word alone is one instruction less. */
     return __atomic_load_n((const al_map_word *)(uintptr_t)&al_map.slots[idx], __ATOMIC_RELAXED);
+}
+
+/* The whole entry, of an address whose low word could be read; 0 where the table has two levels. In
+ * a narrow table another address may have the same.
+ */
+AL_INLINE uint64_t al_map_entry_fast(const void *ptr) {
+    return atomic_load_explicit(&al_map.slots[al_map_index_fast(ptr)], memory_order_relaxed);
 }
 
 AL_INLINE uint32_t al_map_entry_low(uint64_t entry) {
@@ -104,6 +116,13 @@ AL_INLINE uint32_t al_map_slab_low(unsigned arena_idx, unsigned class_idx) {
 /* A slab's entry, not one of the codes. */
 AL_INLINE bool al_map_entry_is_slab(uint64_t entry) {
     return al_map_entry_low(entry) >> AL_MAP_TAG_SHIFT != 0;
+}
+
+/* The class of such an entry. */
+AL_INLINE unsigned al_map_entry_class(uint64_t entry) {
+    const uint32_t offset_bytes = al_map_entry_low(entry) & ((1U << AL_MAP_TAG_SHIFT) - 1);
+
+    return (offset_bytes - AL_MAP_BIN_FIRST_BYTES) / AL_MAP_BIN_BYTES;
 }
 
 /* Chooses the widest table there is room for. Called once, by the initialising thread.

@@ -135,15 +135,9 @@ static AL_NOINLINE void *new_slow(size_t size_bytes, size_t align_bytes, bool ma
 }
 
 AL_INLINE void *new_fast(size_t size_bytes, bool may_throw) {
-    if (AL_LIKELY(size_bytes <= AL_CLASS_FINE_MAX_BYTES)) {
-        struct al_tcache_bin *const bin = &al_self->bins[al_class_of(size_bytes)];
-        void *const block = bin->alloc;
-        if (AL_LIKELY(block != NULL)) {
-            bin->alloc = *(void **)block;
-            return block;
-        }
-    }
-    return new_slow(size_bytes, 1, may_throw);
+    void *const block = al_malloc_pop(size_bytes);
+
+    return AL_LIKELY(block != NULL) ? block : new_slow(size_bytes, 1, may_throw);
 }
 
 #define AL_NEW(name)                                                                               \

@@ -66,8 +66,16 @@ static void drop_record(struct al_tcache *cache, void *record) {
 static void *large_malloc(struct al_tcache *cache, struct al_arena *arena, size_t size_bytes,
                           size_t align_bytes, bool *is_zeroed) {
     AL_ASSERT(al_is_pow2(align_bytes));
-    void *const ptr = al_large_malloc(arena, size_bytes, align_bytes, is_zeroed);
+    void *ptr = NULL;
 
+    if (cache != NULL && arena == cache->arena && align_bytes <= AL_GRANULE_BYTES &&
+        size_bytes > AL_SMALL_MAX_BYTES && size_bytes <= AL_TCACHE_RUN_BYTES_MAX) {
+        *is_zeroed = false;
+        ptr = al_tcache_run_take(cache, size_bytes);
+    }
+    if (ptr == NULL) {
+        ptr = al_large_malloc(arena, size_bytes, align_bytes, is_zeroed);
+    }
     if (ptr == NULL) {
         return NULL;
     }
@@ -89,6 +97,10 @@ static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
     if (record != NULL) {
         extent->large.record = NULL;
         drop_record(cache, record);
+    }
+    if (cache != NULL && al_map_entry_low(entry) == AL_MAP_LARGE &&
+        al_tcache_run_give(cache, ptr, entry)) {
+        return;
     }
     al_fill_old(ptr, usable_bytes);
     al_large_free(ptr, entry);
@@ -151,6 +163,13 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
 
 /* ---- malloc ---- */
 
+/* 0: it needs a run. */
+static unsigned class_of(size_t size_bytes, size_t align_bytes) {
+    return align_bytes <= AL_QUANTUM_BYTES && size_bytes <= AL_SMALL_MAX_BYTES
+               ? al_class_of(size_bytes != 0 ? size_bytes : 1)
+               : al_class_of_aligned(size_bytes, align_bytes);
+}
+
 static void *small_malloc(struct al_tcache *cache, unsigned class_idx, size_t size_bytes,
                           bool *is_zeroed) {
     AL_ASSERT(class_idx < AL_CLASS_COUNT);
@@ -176,9 +195,7 @@ static void *small_malloc(struct al_tcache *cache, unsigned class_idx, size_t si
 void *al_request_malloc_aligned(size_t size_bytes, size_t align_bytes, bool *is_zeroed) {
     AL_ASSERT(al_is_pow2(align_bytes));
     struct al_tcache *const cache = al_thread_cache();
-    const unsigned class_idx = align_bytes <= AL_QUANTUM_BYTES && size_bytes <= AL_SMALL_MAX_BYTES
-                                   ? al_class_of(size_bytes != 0 ? size_bytes : 1)
-                                   : al_class_of_aligned(size_bytes, align_bytes);
+    const unsigned class_idx = class_of(size_bytes, align_bytes);
     bool ignored = false;
 
     if (class_idx != 0) {
@@ -310,12 +327,12 @@ bool al_request_resize(void *ptr, size_t size_bytes, size_t align_bytes) {
 
     if (entry_is_small(entry)) {
         const unsigned class_idx = al_extent_at(al_map_entry_extent(entry))->class_idx;
-        return class_idx == al_class_of_aligned(size_bytes, align_bytes);
+        return class_idx == class_of(size_bytes, align_bytes);
     }
     struct al_extent *const extent = al_large_extent(ptr, entry);
     const size_t old_bytes = extent->large.usable_bytes;
     bool ignored = false;
-    if (size_bytes > AL_SIZE_MAX_BYTES || al_class_of_aligned(size_bytes, align_bytes) != 0) {
+    if (size_bytes > AL_SIZE_MAX_BYTES || class_of(size_bytes, align_bytes) != 0) {
         return false; /* a smaller place exists for it */
     }
     if (al_large_usable_bytes(size_bytes) == old_bytes) {
@@ -352,10 +369,29 @@ static void *realloc_by_move(void *ptr, size_t size_bytes) {
     return moved;
 }
 
+static void *realloc_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
+    void *const copy = al_malloc_pop(size_bytes);
+    void *const moved = copy != NULL ? copy : al_request_malloc(size_bytes, NULL);
+
+    if (moved == NULL) {
+        return NULL;
+    }
+    memcpy(moved, ptr, size_bytes < old_bytes ? size_bytes : old_bytes);
+    al_free_fast(ptr);
+    return moved;
+}
+
 void *al_request_realloc(void *ptr, size_t size_bytes) {
     AL_ASSERT(ptr != NULL);
     if (((uintptr_t)ptr & (AL_QUANTUM_BYTES - 1)) != 0) {
         al_die_ptr("pointer that is not aligned as any allocation is", ptr);
+    }
+    const uint64_t entry = al_map_entry(ptr);
+    if (al_map_entry_is_slab(entry)) { /* the class stands in the entry */
+        const unsigned class_idx = al_map_entry_class(entry);
+        return class_idx == class_of(size_bytes, 1)
+                   ? ptr
+                   : realloc_by_copy(ptr, al_class_bytes(class_idx), size_bytes);
     }
     if (al_request_resize(ptr, size_bytes, 1)) {
         return ptr;
@@ -364,12 +400,5 @@ void *al_request_realloc(void *ptr, size_t size_bytes) {
     if (moved_pages != NULL) {
         return moved_pages;
     }
-    const size_t old_bytes = al_request_usable_bytes(ptr);
-    void *const copy = al_request_malloc(size_bytes, NULL);
-    if (copy == NULL) {
-        return NULL;
-    }
-    memcpy(copy, ptr, size_bytes < old_bytes ? size_bytes : old_bytes);
-    al_free_fast(ptr);
-    return copy;
+    return realloc_by_copy(ptr, al_request_usable_bytes(ptr), size_bytes);
 }

@@ -279,7 +279,7 @@ static bool take_locked(struct al_runs *runs, struct al_extent *extent, uint32_t
 }
 
 bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
-                  uint32_t align_granules, bool *is_zeroed) {
+                  uint32_t align_granules, enum al_runs_use use, bool *is_zeroed) {
     AL_ASSERT(granules > 0);
     AL_ASSERT(al_is_pow2(align_granules));
     struct al_extent *const extent = al_extent_at(extent_idx);
@@ -300,6 +300,10 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
         uint32_t lead_spare_idx = align_granules > 1 ? spare_idx : 0;
         al_lock_take(&runs->lock, AL_RANK_RUNS);
         is_taken = take_locked(runs, extent, granules, align_granules, &lead_spare_idx, is_zeroed);
+        if (is_taken && use == AL_RUNS_LARGE) {
+            runs->large_bytes += al_extent_bytes(extent);
+            runs->large_malloc_count++;
+        }
         al_lock_give(&runs->lock);
         spare_idx = lead_spare_idx;
         if (is_taken || !grow(runs, granules + align_granules - 1)) {
@@ -312,7 +316,7 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
     return is_taken;
 }
 
-void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
+void al_runs_give(struct al_runs *runs, uint32_t extent_idx, enum al_runs_use use, bool is_dirty) {
     AL_ASSERT(extent_idx != 0);
     struct al_extent *const extent = al_extent_at(extent_idx);
     const uint32_t low = is_dirty ? AL_MAP_FREE_DIRTY : AL_MAP_FREE_CLEAN;
@@ -321,7 +325,15 @@ void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty) {
     extent->free = (struct al_free_part){0};
     extent->free.stale_granules[AL_STALE_DIRTY] = is_dirty ? extent->granules : 0;
     al_map_set(extent->base_addr, extent->granules, al_map_entry_make(0, low));
+    const uint64_t now_ns = al_os_time_ns();
+
     al_lock_take(&runs->lock, AL_RANK_RUNS);
+    (void)al_decay_advance(&runs->decay[AL_STALE_DIRTY], now_ns,
+                           runs->stale_granules[AL_STALE_DIRTY]);
+    if (use == AL_RUNS_LARGE) {
+        runs->large_bytes -= al_extent_bytes(extent);
+        runs->large_free_count++;
+    }
     const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
     al_purge_plan_locked(runs);
     al_lock_give(&runs->lock);
@@ -346,6 +358,7 @@ bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t mor
         *is_zeroed = carve_locked(runs, idx, 0, more, &spare_idx);
         al_map_set(next_addr, more, AL_MAP_BUSY);
         extent->granules += more;
+        runs->large_bytes += (size_t)more << AL_GRANULE_LG;
     }
     al_lock_give(&runs->lock);
     if (spare_idx != 0) {
@@ -365,8 +378,22 @@ bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer
     extent->granules -= fewer;
     tail->base_addr = end_addr(extent);
     tail->granules = fewer;
-    al_runs_give(runs, tail_idx, true);
+    /* No allocation ends by this, but its bytes do. */
+    al_lock_take(&runs->lock, AL_RANK_RUNS);
+    runs->large_bytes -= al_extent_bytes(tail);
+    al_lock_give(&runs->lock);
+    al_runs_give(runs, tail_idx, AL_RUNS_SLAB, true);
     return true;
+}
+
+void al_runs_abandon(struct al_runs *runs, const struct al_extent *extent) {
+    al_map_set(extent->base_addr, extent->granules, AL_MAP_NONE);
+    al_lock_take(&runs->lock, AL_RANK_RUNS);
+    runs->mapped_granules -= extent->granules;
+    runs->large_bytes -= al_extent_bytes(extent);
+    runs->large_free_count++;
+    al_lock_give(&runs->lock);
+    al_runs_total_add(0 - al_extent_bytes(extent));
 }
 
 void al_runs_check(struct al_runs *runs) {

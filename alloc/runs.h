@@ -30,6 +30,9 @@ struct al_purge_counts {
     uint64_t purged_granules;
 };
 
+/* What a run is for, to its counters. */
+enum al_runs_use { AL_RUNS_SLAB, AL_RUNS_LARGE };
+
 struct al_runs {
     /* Never change after al_runs_init. */
     uint32_t arena_idx;
@@ -63,10 +66,10 @@ void al_runs_init(struct al_runs *runs, uint32_t arena_idx, const ssize_t decay_
  * write: until then neighbours see AL_MAP_BUSY or a free code with another's descriptor.
  */
 AL_NODISCARD bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
-                               uint32_t align_granules, bool *is_zeroed);
+                               uint32_t align_granules, enum al_runs_use use, bool *is_zeroed);
 
 /* The run comes back; its descriptor is given up. is_dirty: it may hold pages. */
-void al_runs_give(struct al_runs *runs, uint32_t extent_idx, bool is_dirty);
+void al_runs_give(struct al_runs *runs, uint32_t extent_idx, enum al_runs_use use, bool is_dirty);
 
 /* Grows a taken run by `more` granules in place, if what follows is free. Entries of the new
  * granules are the caller's to write. */
@@ -75,6 +78,9 @@ AL_NODISCARD bool al_runs_extend(struct al_runs *runs, struct al_extent *extent,
 
 /* Gives back the last `fewer` granules of a taken run. False: no descriptor to be had. */
 AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer);
+
+/* The run of a large allocation is nobody's from now on: its addresses may be another's. */
+void al_runs_abandon(struct al_runs *runs, const struct al_extent *extent);
 
 /* Address space of all heaps and all mappings of single allocations, now. Relaxed. */
 extern AL_HIDDEN _Atomic size_t al_runs_total_bytes;

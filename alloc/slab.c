@@ -53,7 +53,7 @@ uint32_t al_slab_create(struct al_runs *runs, unsigned class_idx, enum al_extent
         records = take_records(class_idx);
     }
     if ((kind == AL_EXTENT_SAMPLED && records == NULL) ||
-        !al_runs_take(runs, idx, granules, 1, &is_zeroed)) {
+        !al_runs_take(runs, idx, granules, 1, AL_RUNS_SLAB, &is_zeroed)) {
         if (records != NULL) {
             give_records(class_idx, records);
         }
@@ -88,7 +88,8 @@ void al_slab_destroy(struct al_runs *runs, uint32_t slab_idx) {
         give_records(slab->class_idx, slab->slab.records);
     }
     /* Uncarved it is as it was taken, which may have been dirty. */
-    al_runs_give(runs, slab_idx, slab->slab.carved_count != 0 || slab->slab.is_zeroed == 0);
+    al_runs_give(runs, slab_idx, AL_RUNS_SLAB,
+                 slab->slab.carved_count != 0 || slab->slab.is_zeroed == 0);
 }
 
 void al_slab_fork_prepare(void) {

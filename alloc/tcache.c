@@ -17,10 +17,10 @@ enum {
     /* Cap of a freed list: two blocks at least. Half of it goes round without ever being full,
      * so that a slow visit of some 200 instructions comes once in several hundred pairs.
      */
-    BIN_BYTES_MAX = 96 * 1024,
+    BIN_BYTES_MAX = 128 * 1024,
     BIN_COUNT_MAX = 1536,
     BIN_COUNT_MIN = 2,
-    FLIM_START_BYTES = 2048,
+    FLIM_START_BYTES = 1024,
     /* Up to here a list may grow while the thread's bound lasts; beyond, only while half of it
      * is left, so that a few busy classes do not starve many.
      */
@@ -31,7 +31,7 @@ enum {
     /* A bin without a slow visit for this many ticks is quiet. */
     QUIET_TICKS = 512,
     /* Bytes between two looks at decay and at the profiler's byte triggers. */
-    EVENT_BYTES = 64 * 1024,
+    EVENT_BYTES = 256 * 1024,
 };
 
 /* What stands beside a sampled object whose record the profiler could not make. */
@@ -287,13 +287,20 @@ static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
 /* Twice the room, if the class's cap and the thread's bound allow it. */
 static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
-    const uint32_t cap = bin_cap(class_idx);
-    const uint32_t wanted = bin->flim * 2 < cap ? bin->flim * 2 : cap;
-    const size_t size_bytes = al_class_bytes(class_idx);
+    struct al_tcache_cold *const cold = &cache->cold[class_idx];
+
+    if (cold->cap == 0) {
+        cold->cap = (uint16_t)bin_cap(class_idx);
+    }
+    const uint32_t cap = cold->cap;
+    const uint32_t step =
+        bin->flim / 4 > flim_start(class_idx) ? bin->flim / 4 : flim_start(class_idx);
+    const uint32_t wanted = bin->flim + step < cap ? bin->flim + step : cap;
 
     if (wanted <= bin->flim) {
         return false;
     }
+    const size_t size_bytes = al_class_bytes(class_idx);
     const size_t more_bytes = (wanted - bin->flim) * size_bytes;
     const size_t bound_bytes = wanted * size_bytes <= BIN_BYTES_FAIR
                                    ? AL_TCACHE_GROWN_BYTES_MAX
@@ -504,6 +511,7 @@ void al_tcache_flush(struct al_tcache *cache) {
     for (size_t idx = 0; idx < AL_TCACHE_REMOTE_COUNT; idx++) {
         al_tcache_send_home(cache, &cache->remote[idx]);
     }
+    al_tcache_run_flush(cache);
 }
 
 /* Empties bins nobody has visited for long, and lets them start small again. */
@@ -525,6 +533,7 @@ static void trim(struct al_tcache *cache) {
         bin->room = start;
     }
     al_tcache_send_home(cache, &cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
+    al_tcache_run_trim(cache);
 }
 
 void al_tcache_tend(struct al_arena *arena) {

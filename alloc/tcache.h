@@ -18,7 +18,7 @@
  * Bound:   `freed` holds at most flim blocks: 2 KiB or one block to begin with, 520 KiB over
  *          all classes, growing to 96 KiB a class (two blocks at least) and by no more than
  *          AL_TCACHE_GROWN_BYTES_MAX together; `alloc` no more than one filling or one former
- *          `freed`.
+ *          `freed`; runs of large allocations: AL_TCACHE_RUN_BYTES_SUM_MAX.
  *
  * Invariants, walked by al_tcache_check:
  *   I1  freed has flim - room blocks
@@ -53,10 +53,17 @@ struct al_tcache_cold {
     _Atomic uint64_t free_count;   /* without freed */
     void *hidden;                  /* modes other than 0: the cache behind the slow path */
     uint32_t hidden_count;
+    uint16_t cap;    /* most that freed may hold; 0: not asked yet */
     bool is_pending; /* the allocation after alloc is to be sampled */
     bool is_zeroed;  /* blocks of alloc read as zero but for their links */
 };
 static_assert(sizeof(struct al_tcache_cold) == AL_CACHE_LINE_BYTES, "one line a class");
+
+/* A large allocation that the thread has freed; granules 0: none. */
+struct al_tcache_run {
+    uint32_t extent_idx;
+    uint32_t granules;
+};
 
 /* Blocks of one slab of another arena, on their way home. */
 struct al_tcache_remote {
@@ -69,6 +76,9 @@ struct al_tcache_remote {
 enum {
     AL_TCACHE_REMOTE_COUNT = 16,
     AL_TCACHE_GROWN_BYTES_MAX = 2048 * 1024, /* what all freed lists may grow by together */
+    AL_TCACHE_RUN_COUNT = 8,
+    AL_TCACHE_RUN_BYTES_MAX = 512 * 1024,      /* largest run kept */
+    AL_TCACHE_RUN_BYTES_SUM_MAX = 1024 * 1024, /* all of them */
 
     /* Reasons to take the slow path each time. */
     AL_TCACHE_EXACT = 1, /* the program watches our counters through pointers */
@@ -89,6 +99,12 @@ struct al_tcache {
 
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_tcache_cold cold[AL_CLASS_COUNT];
     struct al_tcache_remote remote[AL_TCACHE_REMOTE_COUNT];
+
+    struct al_tcache_run runs[AL_TCACHE_RUN_COUNT];
+    uint32_t run_granules;   /* in runs */
+    uint32_t run_next;       /* the one to be given up next */
+    uint64_t run_hit_count;  /* allocations served from runs since one was given up last */
+    uint64_t run_trim_count; /* as of the last trim */
 
     uint64_t large_countdown; /* bytes until the next sampled large allocation */
     uint32_t large_epoch;
@@ -156,8 +172,26 @@ void al_tcache_set_mode(struct al_tcache *cache, uint32_t mode);
 uint64_t al_tcache_allocated_bytes(const struct al_tcache *cache, bool is_own);
 uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own);
 
+/* The same two, of a thread that has ended; the cache, with its blocks, then looks new to the
+ * thread that adopts it. One walk over the lists.
+ */
+void al_tcache_take_counts(struct al_tcache *cache, uint64_t *allocated_bytes,
+                           uint64_t *freed_bytes);
+
 /* Every slow visit: events, and now and then a trim. `bytes` came into the cache. */
 void al_tcache_visit(struct al_tcache *cache, size_t bytes);
+
+/* Large allocations kept for the thread (tcache_run.c). give: false, not one to be kept; the entry
+ * is ptr's, with AL_MAP_LARGE. take: NULL, none of that size. trim: gives them up if none was taken
+ * since the last trim.
+ */
+bool al_tcache_run_give(struct al_tcache *cache, void *ptr, uint64_t entry);
+AL_NODISCARD void *al_tcache_run_take(struct al_tcache *cache, size_t size_bytes);
+
+/* The same, entered into counters and countdown; NULL also if it is to be sampled. */
+AL_NODISCARD void *al_tcache_run_malloc(struct al_tcache *cache, size_t size_bytes);
+void al_tcache_run_flush(struct al_tcache *cache);
+void al_tcache_run_trim(struct al_tcache *cache);
 
 /* What is due in an arena: purging, caches without a thread; remote frees if nobody lives there. */
 void al_tcache_tend(struct al_arena *arena);

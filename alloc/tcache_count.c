@@ -34,6 +34,35 @@ uint64_t al_tcache_freed_bytes(const struct al_tcache *cache, bool is_own) {
     return sum;
 }
 
+void al_tcache_take_counts(struct al_tcache *cache, uint64_t *allocated_bytes,
+                           uint64_t *freed_bytes) {
+    AL_ASSERT(cache->mode == 0);
+    *allocated_bytes = atomic_load_explicit(&cache->large_malloc_bytes, memory_order_relaxed);
+    *freed_bytes = atomic_load_explicit(&cache->large_free_bytes, memory_order_relaxed);
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        const struct al_tcache_bin *const bin = &cache->bins[class_idx];
+        struct al_tcache_cold *const cold = &cache->cold[class_idx];
+        const uint64_t size_bytes = al_class_bytes(class_idx);
+        const uint64_t kept_count = al_list_length(bin->alloc);
+        const uint64_t freed_count = al_tcache_freed_count(bin);
+        *allocated_bytes +=
+            (atomic_load_explicit(&cold->malloc_count, memory_order_relaxed) - kept_count) *
+            size_bytes;
+        *freed_bytes +=
+            (atomic_load_explicit(&cold->free_count, memory_order_relaxed) + freed_count) *
+            size_bytes;
+        /* What lies in `alloc` will be taken, what lies in `freed` was given, by somebody else: the
+         * new thread's counts begin at zero either way.
+         */
+        atomic_store_explicit(&cold->malloc_count, kept_count, memory_order_relaxed);
+        atomic_store_explicit(&cold->free_count, 0 - freed_count, memory_order_relaxed);
+    }
+    atomic_store_explicit(&cache->large_malloc_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&cache->large_free_bytes, 0, memory_order_relaxed);
+    cache->exact_allocated_bytes = 0;
+    cache->exact_freed_bytes = 0;
+}
+
 void al_tcache_check(const struct al_tcache *cache) {
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         const struct al_tcache_bin *const bin = &cache->bins[class_idx];

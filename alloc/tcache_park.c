@@ -48,6 +48,7 @@ void al_tcache_park(struct al_tcache *cache) {
 
     AL_ASSERT(cache != &al_null_tcache && cache->mode == 0);
     AL_ASSERT(cache->prev == NULL && cache->next == NULL);
+    al_tcache_run_flush(cache);
     cache->parked_ns = al_os_time_ns();
     al_lock_take(&between.lock, AL_RANK_PARKED);
     const bool is_parked = arena->parked_count < AL_ARENA_PARKED_MAX;

@@ -25,7 +25,7 @@
 AL_TLS_IE struct al_tcache *al_self = &al_null_tcache;
 
 /* Its tag, all ones, is no arena's: xored with any entry it leaves 8192 or more. */
-struct al_tcache al_null_tcache = {.tag = UINT64_MAX};
+struct al_tcache al_null_tcache = {.tag = UINT64_MAX, .mode = AL_TCACHE_OFF};
 
 static struct al_tcache first_cache;
 
@@ -51,12 +51,10 @@ static struct {
 
 /* ---- the end of a thread ---- */
 
-static void fold_counters(struct al_tcache *cache, bool is_own) {
-    AL_ASSERT(cache != &al_null_tcache);
-    atomic_fetch_add_explicit(&threads.past_allocated_bytes,
-                              al_tcache_allocated_bytes(cache, is_own), memory_order_relaxed);
-    atomic_fetch_add_explicit(&threads.past_freed_bytes, al_tcache_freed_bytes(cache, is_own),
-                              memory_order_relaxed);
+/* What a thread that has ended allocated and freed. */
+static void add_past(uint64_t allocated_bytes, uint64_t freed_bytes) {
+    atomic_fetch_add_explicit(&threads.past_allocated_bytes, allocated_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&threads.past_freed_bytes, freed_bytes, memory_order_relaxed);
 }
 
 static void unlink_locked(struct al_tcache *cache) {
@@ -83,28 +81,6 @@ static void link_locked(struct al_tcache *cache) {
     threads.live = cache;
 }
 
-/* Makes a cache with blocks in it look new to the thread that adopts it. */
-static void clear_counters(struct al_tcache *cache) {
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        const struct al_tcache_bin *const bin = &cache->bins[class_idx];
-        struct al_tcache_cold *const cold = &cache->cold[class_idx];
-        uint32_t alloc_count = 0;
-        for (const void *block = bin->alloc; block != NULL; block = *(void *const *)block) {
-            alloc_count++;
-        }
-        /* What lies in `alloc` will be taken, what lies in `freed` was given, by somebody
-         * else: the new thread's counts begin at zero either way.
-         */
-        atomic_store_explicit(&cold->malloc_count, alloc_count, memory_order_relaxed);
-        atomic_store_explicit(&cold->free_count, 0 - (uint64_t)(bin->flim - bin->room),
-                              memory_order_relaxed);
-    }
-    atomic_store_explicit(&cache->large_malloc_bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&cache->large_free_bytes, 0, memory_order_relaxed);
-    cache->exact_allocated_bytes = 0;
-    cache->exact_freed_bytes = 0;
-}
-
 static void retire(struct al_tcache *cache) {
     AL_ASSERT(cache != &al_null_tcache);
     cache->reentry++;
@@ -115,10 +91,13 @@ static void retire(struct al_tcache *cache) {
     own_stage = STAGE_DEAD;
     atomic_fetch_sub(&cache->arena->thread_count, 1);
 
+    uint64_t allocated_bytes = 0;
+    uint64_t freed_bytes = 0;
     al_lock_take(&threads.lock, AL_RANK_THREADS);
     unlink_locked(cache);
-    fold_counters(cache, true);
-    clear_counters(cache);
+    /* Under the lock: who sums up finds the bytes either here or there. */
+    al_tcache_take_counts(cache, &allocated_bytes, &freed_bytes);
+    add_past(allocated_bytes, freed_bytes);
     al_lock_give(&threads.lock);
     al_tcache_park(cache);
 }
@@ -142,6 +121,7 @@ static void thread_ending(void *value) {
 static void init_locked(void) {
     al_lock_assert_held(&threads.init_lock);
     al_options_read();
+    al_extent_init();
     al_map_init();
     al_arena_boot(al_options.narenas, (const ssize_t[AL_STALE_COUNT]){al_options.dirty_decay_ms,
                                                                       al_options.muzzy_decay_ms});
@@ -431,7 +411,7 @@ static void drop_other_caches(void) {
     for (struct al_tcache *cache = threads.live; cache != NULL; cache = next) {
         next = cache->next;
         if (cache != al_self) {
-            fold_counters(cache, false);
+            add_past(al_tcache_allocated_bytes(cache, false), al_tcache_freed_bytes(cache, false));
             atomic_fetch_sub(&cache->arena->thread_count, 1);
             unlink_locked(cache);
         }

@@ -36,7 +36,7 @@ static uint32_t take(uint32_t granules) {
     bool ignored = false;
 
     ck_assert_uint_ne(idx, 0);
-    ck_assert(al_runs_take(&runs, idx, granules, 1, &ignored));
+    ck_assert(al_runs_take(&runs, idx, granules, 1, AL_RUNS_LARGE, &ignored));
     struct al_extent *const extent = al_extent_at(idx);
     al_map_set(extent->base_addr, granules, al_map_entry_make(idx, AL_MAP_LARGE));
     memset((void *)extent->base_addr, 0x5a, al_extent_bytes(extent));
@@ -44,7 +44,7 @@ static uint32_t take(uint32_t granules) {
 }
 
 START_TEST(dirty_becomes_muzzy_and_muzzy_clean) {
-    al_runs_give(&runs, take(10), true);
+    al_runs_give(&runs, take(10), AL_RUNS_LARGE, true);
     al_purge_set_decay_ms(&runs, AL_STALE_MUZZY, -1);
     ck_assert_uint_eq(stale(AL_STALE_DIRTY), 10);
     al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 0);
@@ -55,11 +55,11 @@ START_TEST(dirty_becomes_muzzy_and_muzzy_clean) {
     /* What may still hold something must not be taken for zero. */
     const uint32_t idx = al_extent_take();
     bool is_zeroed = true;
-    ck_assert(al_runs_take(&runs, idx, 4, 1, &is_zeroed));
+    ck_assert(al_runs_take(&runs, idx, 4, 1, AL_RUNS_LARGE, &is_zeroed));
     ck_assert(!is_zeroed);
     al_map_set(al_extent_at(idx)->base_addr, 4, al_map_entry_make(idx, AL_MAP_LARGE));
     ck_assert_uint_eq(stale(AL_STALE_MUZZY), 6);
-    al_runs_give(&runs, idx, true);
+    al_runs_give(&runs, idx, AL_RUNS_LARGE, true);
     ck_assert_uint_eq(stale(AL_STALE_MUZZY), 10);
 
     al_purge_set_decay_ms(&runs, AL_STALE_MUZZY, 0);
@@ -72,7 +72,7 @@ END_TEST
 START_TEST(time_moves_both_kinds_on) {
     al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 1000);
     al_purge_set_decay_ms(&runs, AL_STALE_MUZZY, 1000);
-    al_runs_give(&runs, take(200), true);
+    al_runs_give(&runs, take(200), AL_RUNS_LARGE, true);
     al_purge(&runs, false);
     for (int kind = AL_STALE_DIRTY; kind <= AL_STALE_MUZZY; kind++) {
         const uint64_t earlier_ns = UINT64_C(2000000000);
@@ -93,7 +93,7 @@ START_TEST(a_run_is_purged_in_part) {
     const uintptr_t base_addr = al_extent_at(idx)->base_addr;
 
     al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 1000000);
-    al_runs_give(&runs, idx, true);
+    al_runs_give(&runs, idx, AL_RUNS_LARGE, true);
     const size_t dirty = stale(AL_STALE_DIRTY);
     ck_assert_uint_gt(dirty, 900);
     ck_assert_uint_le(dirty, 1024);
@@ -115,9 +115,9 @@ START_TEST(a_dirty_run_behind_many_clean_ones_is_found) {
     const uint32_t dirty = take(2);
     (void)take(1);
     for (int n = 0; n < RUN_COUNT; n++) {
-        al_runs_give(&runs, clean[n], false);
+        al_runs_give(&runs, clean[n], AL_RUNS_LARGE, false);
     }
-    al_runs_give(&runs, dirty, true);
+    al_runs_give(&runs, dirty, AL_RUNS_LARGE, true);
     ck_assert_uint_eq(stale(AL_STALE_DIRTY), 2);
     al_purge(&runs, true);
     ck_assert_uint_eq(stale(AL_STALE_DIRTY), 0);
@@ -131,7 +131,7 @@ START_TEST(without_retain_address_space_goes_back) {
     unsigned char is_resident = 0;
 
     al_options.retain = false;
-    al_runs_give(&runs, idx, true);
+    al_runs_give(&runs, idx, AL_RUNS_LARGE, true);
     al_purge(&runs, true);
     al_options.retain = was_retained;
     al_runs_check(&runs);
@@ -153,7 +153,7 @@ START_TEST(a_refusal_is_not_asked_for_again) {
     if (mlock(base, bytes) != 0 || madvise(base, 1, MADV_DONTNEED) == 0) {
         return;
     }
-    al_runs_give(&runs, idx, true);
+    al_runs_give(&runs, idx, AL_RUNS_LARGE, true);
     al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 0);
     const uint64_t call_count = runs.purged[AL_STALE_DIRTY].call_count;
     ck_assert_uint_eq(call_count, 1);

@@ -32,7 +32,7 @@ static uint32_t take(uint32_t granules, uint32_t align_granules, bool *is_zeroed
     bool ignored = false;
 
     ck_assert_uint_ne(idx, 0);
-    ck_assert(al_runs_take(&runs, idx, granules, align_granules,
+    ck_assert(al_runs_take(&runs, idx, granules, align_granules, AL_RUNS_LARGE,
                            is_zeroed != NULL ? is_zeroed : &ignored));
     struct al_extent *const extent = al_extent_at(idx);
     ck_assert_uint_eq(extent->granules, granules);
@@ -43,7 +43,7 @@ static uint32_t take(uint32_t granules, uint32_t align_granules, bool *is_zeroed
 }
 
 static void give(uint32_t idx) {
-    al_runs_give(&runs, idx, true);
+    al_runs_give(&runs, idx, AL_RUNS_LARGE, true);
     al_runs_check(&runs);
 }
 
@@ -179,14 +179,14 @@ START_TEST(random_takes_and_gives_lose_nothing) {
         uint32_t *const slot = &held[suite_random(&random) % 200];
         if (*slot != 0) {
             held_granules -= al_extent_at(*slot)->granules;
-            al_runs_give(&runs, *slot, (step & 1) != 0);
+            al_runs_give(&runs, *slot, AL_RUNS_LARGE, (step & 1) != 0);
             *slot = 0;
         } else {
             const uint32_t granules = 1 + (uint32_t)(suite_random(&random) % 60);
             *slot = al_extent_take();
             bool is_zeroed = false;
             ck_assert(al_runs_take(&runs, *slot, granules, 1U << (suite_random(&random) % 4),
-                                   &is_zeroed));
+                                   AL_RUNS_LARGE, &is_zeroed));
             al_map_set(base_of(*slot), granules, al_map_entry_make(*slot, AL_MAP_LARGE));
             held_granules += granules;
         }

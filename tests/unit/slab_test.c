@@ -4,6 +4,7 @@
  * Method: slabs made of memory that has been written to, given back carved and uncarved.
  */
 #include "alloc/arena.h"
+#include "alloc/control.h"
 #include "alloc/malloc.h"
 #include "alloc/map.h"
 #include "alloc/slab.h"
@@ -19,6 +20,7 @@ static uintptr_t make_dirty_run(void) {
 
     memset(block, 0x5a, SIZE_BYTES);
     al_free(block);
+    ck_assert_int_eq(al_thread_tcache_flush(), 0); /* into the heap, not the thread's hands */
     return (uintptr_t)block;
 }
 
