@@ -16,6 +16,7 @@
 
 /* The control lock is the outermost of all. */
 static void fork_prepare(void) {
+    pf_hook_fork_announce();
     ct_fork_prepare();
     pf_hook_fork_prepare();
 }

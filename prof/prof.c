@@ -213,6 +213,10 @@ void pf_hook_thread_ended(void **slot) {
     pf_thread_ended();
 }
 
+void pf_hook_fork_announce(void) {
+    pf_stack_fork_prepare();
+}
+
 void pf_hook_fork_prepare(void) {
     pf_dump_fork_prepare();
     al_lock_take(&prof.lock, AL_RANK_PROF);
@@ -225,6 +229,7 @@ void pf_hook_fork_parent(void) {
     pf_site_fork_parent();
     al_lock_give(&prof.lock);
     pf_dump_fork_parent();
+    pf_stack_fork_parent();
 }
 
 void pf_hook_fork_child(void) {
@@ -233,4 +238,5 @@ void pf_hook_fork_child(void) {
     al_lock_reset(&prof.lock);
     pf_dump_fork_child();
     pf_trigger_fork_child();
+    pf_stack_fork_child();
 }

@@ -79,6 +79,8 @@ void pf_hook_sample_freed(void *record);
 void pf_hook_allocated(uint64_t bytes);
 void pf_hook_thread_started(void **slot);
 void pf_hook_thread_ended(void **slot);
+/* Before any lock is taken, ctl's too: walks of stacks end, and new ones need no lock. */
+void pf_hook_fork_announce(void);
 void pf_hook_fork_prepare(void);
 void pf_hook_fork_parent(void);
 void pf_hook_fork_child(void);

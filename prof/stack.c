@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stack — libunwind's cached walk if it can be loaded, else libgcc's, which is linked in.
+ * stack — libunwind's walk if it can be loaded, else libgcc's, which is linked in.
  *
- * libunwind keeps rules it has worked out in a cache. The global one is behind a lock that is
- * held while the loader's lock is asked for; a thread inside dlopen that samples would take
- * the two in the other order. So the cache is made one a thread.
+ * libunwind can keep the rules it has worked out in a cache. The global one is behind a lock that
+ * is held while the loader's lock is asked for; a thread that samples inside its own
+ * dl_iterate_phdr callback takes the two the other way round. The cache of a thread's own is not
+ * compiled into Debian's libunwind, which quietly takes the global one instead. So there is none:
+ * unw_backtrace has a cache of its own above it, one a thread and behind no lock, and that is the
+ * one that counts (docs/decisions/0003).
+ *
+ * What is left is the loader's lock, which a walk holds for moments and a child of fork may find
+ * held for ever. libgcc's walk asks the loader's table of objects, which has no lock: it serves
+ * while a fork is coming, and for good in a child whose parent had threads.
  */
 #include "prof/stack.h"
 
+#include "alloc/os.h"
+
 #include <dlfcn.h>
+#include <link.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/auxv.h>
+#include <sys/single_threaded.h>
 #include <unwind.h>
 
 enum {
-    UNW_CACHE_PER_THREAD = 2, /* unw_caching_policy_t of libunwind.h */
-    OWN_FRAMES_MAX = 24,      /* frames of ours between malloc and the walk, at most */
+    UNW_CACHE_NONE = 0,  /* unw_caching_policy_t of libunwind.h */
+    OWN_FRAMES_MAX = 24, /* frames of ours between malloc and the walk, at most */
+    /* A fork waits this long for walks to end: the forking thread itself may hold the loader's
+     * lock that one of them waits for. A walk takes microseconds.
+     */
+    FORK_WAIT_TURNS = 200,
+    FORK_WAIT_TURN_NS = 1000000,
 };
 
 typedef int (*backtrace_function)(void **frames, int depth_max);
@@ -25,7 +42,17 @@ static struct {
     _Atomic bool is_started;
     /* Addresses of our own code: set once by start, empty before. */
     _Atomic uintptr_t own_low, own_high;
+    /* A walk first counts itself, then looks whether a fork is coming; a fork says that it comes,
+     * then looks at the count: all in one order, so one of the two sees the other.
+     */
+    _Atomic uint32_t walk_count; /* libunwind's walks in flight: the word a fork sleeps on */
+    _Atomic uint32_t fork_count; /* forks between prepare and parent */
+    _Atomic bool had_threads;    /* when the latest of them was prepared */
+    _Atomic bool is_loader_lost; /* a child of such: its loader's lock may be held for ever */
 } unwinder;
+
+/* Of walk_count, this thread's: it may be interrupted by a handler that forks. */
+static AL_TLS_IE uint32_t own_walk_count;
 
 /* The ends of the section that the products put all our code into; NULL in unit tests, where no
  * frame is left out. Not AL_HIDDEN: hidden and undefined would not be NULL.
@@ -40,11 +67,41 @@ static void find_own_range(void) {
     }
 }
 
-/* A program without a loader can open no library: glibc would crash later, inside it. */
+/* Whether a library can be opened: not in a static program. The kernel tells where it put the
+ * loader; that it says nowhere may also mean that the loader was started by hand, as `ld.so
+ * PROGRAM`. Then it stands in the list of what is loaded, early and for good, by a path; the
+ * kernel's own object, which static programs list too, has none.
+ */
+static bool has_loader(void) {
+    struct dl_find_object found;
+
+    if (getauxval(AT_BASE) != 0) {
+        return true;
+    }
+    if (_dl_find_object((void *)(uintptr_t)&unwinder, &found) != 0) {
+        return false;
+    }
+    const struct link_map *object = found.dlfo_link_map;
+    while (object != NULL && strchr(object->l_name, '/') == NULL) { /* a list of a few */
+        object = object->l_next;
+    }
+    return object != NULL;
+}
+
+/* NULL: it cannot be loaded, which has been said. */
 static void *open_libunwind(void) {
-    return getauxval(AT_BASE) == 0
-               ? NULL
-               : dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!has_loader()) { /* glibc would crash later, inside a library it opened */
+        al_message_write("<jemalloc>: a static program opens no library: stacks are walked by "
+                         "libgcc, some 20 times slower than by libunwind\n");
+        return NULL;
+    }
+    void *const library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == NULL) {
+        al_message_write(
+            "<jemalloc>: libunwind.so.8 cannot be loaded: stacks are walked by libgcc, "
+            "some 20 times slower (Debian: apt install libunwind8)\n");
+    }
+    return library;
 }
 
 void pf_stack_start(void) {
@@ -54,9 +111,6 @@ void pf_stack_start(void) {
     find_own_range();
     void *const library = open_libunwind();
     if (library == NULL) {
-        al_message_write(
-            "<jemalloc>: libunwind.so.8 cannot be loaded: stacks are walked by libgcc, "
-            "some 20 times slower (Debian: apt install libunwind8)\n");
         return;
     }
     backtrace_function backtrace = NULL;
@@ -65,13 +119,15 @@ void pf_stack_start(void) {
     *(void **)&set_policy = dlsym(library, "_ULx86_64_set_caching_policy");
     void **const space = dlsym(library, "_ULx86_64_local_addr_space");
     if (set_policy != NULL && space != NULL) {
-        (void)set_policy(*space, UNW_CACHE_PER_THREAD);
+        (void)set_policy(*space, UNW_CACHE_NONE);
     }
     atomic_store_explicit(&unwinder.backtrace, backtrace, memory_order_release);
 }
 
 const char *pf_stack_unwinder(void) {
-    return atomic_load(&unwinder.backtrace) != NULL ? "libunwind" : "libgcc";
+    return atomic_load(&unwinder.backtrace) != NULL && !atomic_load(&unwinder.is_loader_lost)
+               ? "libunwind"
+               : "libgcc";
 }
 
 struct walk {
@@ -91,23 +147,47 @@ static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)
     return _URC_NO_REASON;
 }
 
-AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
-    void *walked[PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX];
+static void end_libunwind_walk(void) {
+    own_walk_count--;
+    if (atomic_fetch_sub(&unwinder.walk_count, 1) == 1 && atomic_load(&unwinder.fork_count) != 0) {
+        al_os_wake(&unwinder.walk_count, 1);
+    }
+}
+
+/* False: not now; nothing has begun. */
+static bool begin_libunwind_walk(void) {
+    own_walk_count++;
+    atomic_fetch_add(&unwinder.walk_count, 1);
+    if (atomic_load(&unwinder.fork_count) == 0 && !atomic_load(&unwinder.is_loader_lost)) {
+        return true;
+    }
+    end_libunwind_walk();
+    return false;
+}
+
+/* Inline: one frame less to walk. */
+AL_INLINE uint32_t walk_all(void **walked, uint32_t depth_max) {
+    AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX);
     const backtrace_function backtrace =
         atomic_load_explicit(&unwinder.backtrace, memory_order_acquire);
+
+    if (AL_LIKELY(backtrace != NULL) && begin_libunwind_walk()) {
+        const int got = backtrace(walked, (int)depth_max);
+        end_libunwind_walk();
+        return got > 0 ? (uint32_t)got : 0;
+    }
+    struct walk walk = {walked, 0, depth_max};
+    (void)_Unwind_Backtrace(walk_step, &walk);
+    return walk.count;
+}
+
+AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
+    void *walked[PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX];
     const uintptr_t low = atomic_load_explicit(&unwinder.own_low, memory_order_relaxed);
     const uintptr_t high = atomic_load_explicit(&unwinder.own_high, memory_order_relaxed);
-    uint32_t count = 0;
 
     AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX);
-    if (backtrace != NULL) {
-        const int got = backtrace(walked, (int)(depth_max + OWN_FRAMES_MAX));
-        count = got > 0 ? (uint32_t)got : 0;
-    } else {
-        struct walk walk = {walked, 0, depth_max + OWN_FRAMES_MAX};
-        (void)_Unwind_Backtrace(walk_step, &walk);
-        count = walk.count;
-    }
+    const uint32_t count = walk_all(walked, depth_max + OWN_FRAMES_MAX);
     uint32_t first = 0;
     while (first < count && (uintptr_t)walked[first] >= low && (uintptr_t)walked[first] < high) {
         first++;
@@ -117,4 +197,34 @@ AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
         frames[kept++] = (uintptr_t)walked[first];
     }
     return kept;
+}
+
+/* ---- fork ---- */
+
+void pf_stack_fork_prepare(void) {
+    AL_ASSERT(own_walk_count <= atomic_load(&unwinder.walk_count));
+    atomic_fetch_add(&unwinder.fork_count, 1);
+    atomic_store(&unwinder.had_threads, __libc_single_threaded == 0);
+    for (int turn = 0; turn < FORK_WAIT_TURNS; turn++) {
+        const uint32_t count = atomic_load(&unwinder.walk_count);
+        if (count <= own_walk_count) {
+            return;
+        }
+        al_os_wait(&unwinder.walk_count, count, FORK_WAIT_TURN_NS);
+    }
+}
+
+void pf_stack_fork_parent(void) {
+    AL_ASSERT(atomic_load(&unwinder.fork_count) > 0);
+    atomic_fetch_sub(&unwinder.fork_count, 1);
+}
+
+/* Other threads' walks and forks are gone with them. */
+void pf_stack_fork_child(void) {
+    AL_ASSERT(atomic_load(&unwinder.fork_count) > 0);
+    if (atomic_load(&unwinder.had_threads)) {
+        atomic_store(&unwinder.is_loader_lost, true);
+    }
+    atomic_store(&unwinder.walk_count, own_walk_count);
+    atomic_store(&unwinder.fork_count, 0);
 }

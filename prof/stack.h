@@ -3,7 +3,9 @@
  * stack — who called malloc: return addresses, the leaf first.
  *
  * Owns:    the handle of libunwind, which stays loaded.
- * Threads: any; nothing of ours is locked while a stack is walked.
+ * Threads: any; nothing of ours is locked while a stack is walked. libunwind takes the loader's
+ *          lock; in the child of a process that had threads, and while a fork is coming, libgcc
+ *          walks, which takes none.
  * Fails:   a stack of no frames.
  * Why not -lunwind: linking it would replace the process's own backtrace() and
  *          _Unwind_Backtrace. It is opened by name, privately, when profiling first starts.
@@ -24,5 +26,10 @@ void pf_stack_start(void);
 uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max);
 
 const char *pf_stack_unwinder(void);
+
+/* Before any lock of ours is taken: waits, not for ever, until no walk is inside libunwind. */
+void pf_stack_fork_prepare(void);
+void pf_stack_fork_parent(void);
+void pf_stack_fork_child(void);
 
 #endif
