@@ -69,30 +69,39 @@ static int read_locked(const struct ct_node *node, const struct ct_args *args, v
     return 0;
 }
 
-/* The read shows what was before the write, but the write happens even if the read's length is
- * wrong: so jemalloc does, and programs rely on the value being set.
- */
-static int call_locked(const struct ct_node *node, struct ct_args *args, void *old_value,
-                       size_t *old_bytes, const void *new_value) {
-    al_lock_assert_held(&lock);
-    AL_ASSERT(new_value == NULL || node->set != NULL || (node->access & CT_QUERY) != 0);
-    const bool is_query = (node->access & CT_QUERY) != 0;
+/* The new value, as the row's function wants it. */
+static union ct_value value_of(const struct ct_node *node, const void *new_value) {
+    AL_ASSERT(new_value != NULL);
     union ct_value value;
-    int read_err = 0;
 
     memset(&value, 0, sizeof(value));
-    if (new_value != NULL) {
-        memcpy(&value, new_value, is_query ? sizeof(void *) : ct_type_bytes(node->type));
+    memcpy(&value, new_value,
+           (node->access & CT_QUERY) != 0 ? sizeof(void *) : ct_type_bytes(node->type));
+    return value;
+}
+
+/* The read shows what was before the write, and a read with a wrong length leaves all as it was:
+ * so jemalloc does, except on the rows that are marked.
+ */
+static int call_locked(const struct ct_node *node, struct ct_args *args, void *old_value,
+                       size_t *old_bytes, const union ct_value *in) {
+    al_lock_assert_held(&lock);
+    AL_ASSERT(in == NULL || node->set != NULL || (node->access & CT_QUERY) != 0);
+    const bool is_query = (node->access & CT_QUERY) != 0;
+    const bool is_write = in != NULL && !is_query;
+    int read_err = 0;
+
+    args->query = is_query ? in : NULL;
+    if (is_write && (node->access & CT_WRITE_FIRST) != 0) {
+        const int write_err = node->set(args, in);
+        return write_err != 0 ? write_err : read_locked(node, args, old_value, old_bytes);
     }
-    args->query = is_query && new_value != NULL ? &value : NULL;
     if ((node->access & CT_R) != 0) {
         read_err = read_locked(node, args, old_value, old_bytes);
-        if (read_err != 0 && read_err != EINVAL) {
-            return read_err;
-        }
     }
-    if (new_value != NULL && !is_query) {
-        const int write_err = node->set(args, &value);
+    const bool is_wrong_length = read_err == EINVAL && (node->access & CT_WRITE_ANYWAY) != 0;
+    if (is_write && (read_err == 0 || is_wrong_length)) {
+        const int write_err = node->set(args, in);
         return write_err != 0 ? write_err : read_err;
     }
     return read_err;
@@ -112,6 +121,8 @@ int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *o
     const size_t type_bytes = ct_type_bytes(node->type);
     const size_t new_type_bytes = is_query ? sizeof(void *) : type_bytes;
     struct ct_args own_args = *args;
+    union ct_value value;
+    const union ct_value *in = NULL;
     int err = 0;
 
     if (!is_allowed(node, old_value, old_bytes, new_value, new_bytes)) {
@@ -135,16 +146,28 @@ int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *o
             return start_err;
         }
     }
-    al_lock_take(&lock, AL_RANK_CTL);
-    if ((node->access & CT_CALL) != 0) {
-        err = node->set(&own_args, NULL);
-    } else if ((node->access & CT_R) == 0 && new_value == NULL) {
-        err = node->set(&own_args, NULL);
-    } else {
-        err = call_locked(node, &own_args, old_value, old_bytes, new_value);
+    if (new_value != NULL && (node->access & CT_CALL) == 0) {
+        value = value_of(node, new_value);
+        in = &value;
     }
+    if ((node->access & CT_UNLOCKED) != 0) {
+        return node->set(&own_args, in);
+    }
+    al_lock_take(&lock, AL_RANK_CTL);
+    const bool is_plain_set =
+        (node->access & CT_CALL) != 0 || ((node->access & CT_R) == 0 && in == NULL);
+    err = is_plain_set ? node->set(&own_args, NULL)
+                       : call_locked(node, &own_args, old_value, old_bytes, in);
     al_lock_give(&lock);
     return err;
+}
+
+void ct_lock_take(void) {
+    al_lock_take(&lock, AL_RANK_CTL);
+}
+
+void ct_lock_give(void) {
+    al_lock_give(&lock);
 }
 
 void ct_fork_prepare(void) {

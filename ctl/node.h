@@ -4,11 +4,12 @@
  *
  * Owns:    the table. A row's get and set move a value and nothing else: they see no caller's
  *          buffer and no length.
- * Threads: any; calls are serialised by one lock (rank AL_RANK_CTL).
+ * Threads: any; calls are serialised by one lock (rank AL_RANK_CTL), but those of CT_UNLOCKED rows.
  * Fails:   errno values, by jemalloc's rules:
  *          EPERM   write to a read-only row, read of a write-only one, any argument to a call
  *          EINVAL  a length that is not the type's; on reads the bytes that fit are copied and
- *                  the length is set to that number, and the write, if any, has happened
+ *                  the length is set to that number; a write does not happen then, except on
+ *                  rows marked CT_WRITE_FIRST or CT_WRITE_ANYWAY
  *          ENOENT  no such name; else what the row's function says
  */
 #ifndef CT_NODE_H
@@ -42,6 +43,12 @@ enum ct_access {
     CT_STRICT = 32,
     /* Needs the profiler: it is started before the call. */
     CT_STARTS_PROF = 64,
+    /* A write may take as long as a file or its reader does: it guards itself. */
+    CT_UNLOCKED = 128,
+    /* A call that writes and reads shows what is after the write (epoch). */
+    CT_WRITE_FIRST = 256,
+    /* The write happens even if the read's length is wrong (thread.tcache.enabled). */
+    CT_WRITE_ANYWAY = 512,
 };
 
 union ct_value {
@@ -81,6 +88,10 @@ size_t ct_type_bytes(enum ct_type type);
 
 int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *old_value,
                  size_t *old_bytes, const void *new_value, size_t new_bytes);
+
+/* For readers of several values that must belong together. */
+void ct_lock_take(void);
+void ct_lock_give(void);
 
 void ct_fork_prepare(void);
 void ct_fork_parent(void);

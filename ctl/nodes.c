@@ -37,16 +37,26 @@ const struct al_stats *ct_stats_snapshot(void) {
     return &snapshot.stats;
 }
 
-bool ct_index_is_valid(const char *root, size_t index) {
-    if (strncmp(root, "arena.", 6) == 0) {
+void ct_stats_copy(struct al_stats *out) {
+    ct_lock_take();
+    *out = *ct_stats_snapshot();
+    ct_lock_give();
+}
+
+bool ct_index_is_valid(const char *path, size_t index) {
+    AL_ASSERT(strstr(path, "<i>") != NULL);
+    if (strncmp(path, "arena.", 6) == 0) {
         return index <= al_arena_count() || index == CT_ARENAS_ALL || index == CT_ARENAS_DESTROYED;
     }
-    if (strncmp(root, "stats.arenas.", 13) == 0) {
+    if (strncmp(path, "stats.arenas.", 13) == 0) {
         struct al_stats_arena stats;
         return index == CT_ARENAS_ALL ||
                (index < CT_ARENAS_ALL && al_stats_arena_read((unsigned)index, &stats));
     }
-    return true; /* arenas.bin and arenas.lextent look themselves */
+    if (strncmp(path, "arenas.bin.", 11) == 0) {
+        return index < al_class_small_count();
+    }
+    return index < al_class_large_count(); /* arenas.lextent */
 }
 
 /* ---- rows that are one expression ---- */
@@ -207,27 +217,18 @@ static int background_max_set(const struct ct_args *args, const union ct_value *
 
 static int bin_size_get(const struct ct_args *args, union ct_value *out) {
     AL_ASSERT(args->mib_count >= 3);
-    if (args->mib[2] >= al_class_small_count()) {
-        return ENOENT;
-    }
     out->size = al_class_small_bytes((unsigned)args->mib[2]);
     return 0;
 }
 
 static int bin_slab_size_get(const struct ct_args *args, union ct_value *out) {
     AL_ASSERT(args->mib_count >= 3);
-    if (args->mib[2] >= al_class_small_count()) {
-        return ENOENT;
-    }
     out->size = al_class_small_slab_bytes((unsigned)args->mib[2]);
     return 0;
 }
 
 static int bin_nregs_get(const struct ct_args *args, union ct_value *out) {
     AL_ASSERT(args->mib_count >= 3);
-    if (args->mib[2] >= al_class_small_count()) {
-        return ENOENT;
-    }
     out->u32 = al_class_small_slots((unsigned)args->mib[2]);
     return 0;
 }
@@ -235,14 +236,11 @@ static int bin_nregs_get(const struct ct_args *args, union ct_value *out) {
 static int bin_nshards_get(const struct ct_args *args, union ct_value *out) {
     AL_ASSERT(args->mib_count >= 3);
     out->u32 = 1;
-    return args->mib[2] < al_class_small_count() ? 0 : ENOENT;
+    return 0;
 }
 
 static int lextent_size_get(const struct ct_args *args, union ct_value *out) {
     AL_ASSERT(args->mib_count >= 3);
-    if (args->mib[2] >= al_class_large_count()) {
-        return ENOENT;
-    }
     out->size = al_class_large_bytes((unsigned)args->mib[2]);
     return 0;
 }
@@ -334,14 +332,14 @@ const struct ct_node ct_nodes[] = {
     {"config.stats", CT_BOOL, CT_R, true_get, NULL, "Statistics are always on."},
     {"config.utrace", CT_BOOL, CT_R, false_get, NULL, "Linux has no utrace(2)."},
     {"config.xmalloc", CT_BOOL, CT_R, true_get, NULL, "opt.xmalloc is supported."},
-    {"epoch", CT_U64, CT_RW, epoch_get, epoch_set, "Any write refreshes stats.* and counts up."},
+    {"epoch", CT_U64, CT_RW | CT_WRITE_FIRST, epoch_get, epoch_set, "Any write refreshes stats.* and counts up."},
     {"max_background_threads", CT_SIZE, CT_RW, background_max_get, background_max_set, "Most purging threads, 1 to 4; Tally needs one."},
     {"prof.active", CT_BOOL, CT_RW | CT_STARTS_PROF, prof_active_get, prof_active_set, "Whether allocations are sampled; may be set in any process."},
-    {"prof.dump", CT_TEXT, CT_W | CT_STARTS_PROF, NULL, prof_dump_set, "Writes a profile to the named file, or to the next automatic name."},
+    {"prof.dump", CT_TEXT, CT_W | CT_STARTS_PROF | CT_UNLOCKED, NULL, prof_dump_set, "Writes a profile to the named file, or to the next automatic name."},
     {"prof.gdump", CT_BOOL, CT_RW | CT_STARTS_PROF, prof_gdump_get, prof_gdump_set, "Whether a dump is written at each new maximum of the heap's address space."},
     {"prof.interval", CT_U64, CT_R, prof_interval_get, NULL, "Bytes allocated between two automatic dumps; 0 for none."},
     {"prof.lg_sample", CT_SIZE, CT_R, prof_lg_sample_get, NULL, "Mean bytes between samples, as a power of two."},
-    {"prof.prefix", CT_TEXT, CT_W, NULL, prof_prefix_set, "Prefix of automatic dump names from now on."},
+    {"prof.prefix", CT_TEXT, CT_W | CT_UNLOCKED, NULL, prof_prefix_set, "Prefix of automatic dump names from now on."},
     {"prof.reset", CT_SIZE, CT_W | CT_STARTS_PROF, NULL, prof_reset_set, "Forgets all samples and may set a new rate."},
     {"prof.thread_active_init", CT_BOOL, CT_RW, prof_thread_init_get, prof_thread_init_set, "Whether new threads are sampled."},
     {"stats.active", CT_SIZE, CT_R, stats_active_get, NULL, "Bytes of slabs and large runs."},
@@ -375,7 +373,7 @@ const struct ct_node ct_nodes[] = {
     {"thread.idle", CT_NONE, CT_CALL, NULL, thread_idle, "Empties this thread's cache: it will not allocate for a while."},
     {"thread.prof.active", CT_BOOL, CT_RW, thread_prof_active_get, thread_prof_active_set, "Whether this thread is sampled; prof.active must be on too."},
     {"thread.prof.name", CT_TEXT, CT_RW | CT_EITHER, thread_prof_name_get, thread_prof_name_set, "Name of this thread in dumps."},
-    {"thread.tcache.enabled", CT_BOOL, CT_RW, tcache_enabled_get, tcache_enabled_set, "Whether this thread has a cache."},
+    {"thread.tcache.enabled", CT_BOOL, CT_RW | CT_WRITE_ANYWAY, tcache_enabled_get, tcache_enabled_set, "Whether this thread has a cache."},
     {"thread.tcache.flush", CT_NONE, CT_CALL, NULL, tcache_flush, "Gives all cached blocks of this thread back."},
     {"version", CT_TEXT, CT_R, version_get, NULL, "The jemalloc version whose interface this is."},
 };

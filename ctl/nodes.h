@@ -2,7 +2,8 @@
  *
  * nodes — what the table's rows need from one another: options as rows, indexes, the snapshot.
  *
- * Threads: ct_stats_snapshot and ct_epoch_advance are called with the ctl lock held.
+ * Threads: ct_stats_snapshot and ct_epoch_advance are called with the ctl lock held; ct_stats_copy
+ *          without.
  */
 #ifndef CT_NODES_H
 #define CT_NODES_H
@@ -17,11 +18,12 @@ enum { CT_ARENAS_ALL = 4096, CT_ARENAS_DESTROYED = 4097 };
 /* The row opt.<key>. */
 struct ct_node ct_option_node(const struct al_option_row *option);
 
-/* Whether an index may stand in a name that begins with `root`: the rest is up to the row. */
-bool ct_index_is_valid(const char *root, size_t index);
+/* Whether an index may stand in the "<i>" of a row's path. */
+bool ct_index_is_valid(const char *path, size_t index);
 
 /* The numbers stats.* shows: of the last epoch. */
 const struct al_stats *ct_stats_snapshot(void);
+void ct_stats_copy(struct al_stats *out); /* takes the lock */
 uint64_t ct_epoch_advance(void);
 
 /* Rows of nodes_stats.c; the last word of the name says which number. */

@@ -73,20 +73,23 @@ static size_t first_with_prefix(size_t row, size_t depth) {
     return first;
 }
 
-/* As strtoul reads: blanks, a sign, digits, then anything. */
+/* As strtoul reads: blanks, a sign, digits, then anything. False: no digit, or too large. */
 static bool parse_index(struct component text, size_t *value) {
     AL_ASSERT(value != NULL);
     size_t at = 0;
     bool has_digit = false;
 
-    while (at < text.len_bytes && text.at[at] == ' ') {
+    while (at < text.len_bytes && memchr(" \t\n\v\f\r", text.at[at], 6) != NULL) {
         at++;
     }
     const bool is_negative = at < text.len_bytes && text.at[at] == '-';
     at += at < text.len_bytes && (text.at[at] == '-' || text.at[at] == '+');
     *value = 0;
     for (; at < text.len_bytes && text.at[at] >= '0' && text.at[at] <= '9'; at++) {
-        *value = *value * 10 + (size_t)(text.at[at] - '0');
+        if (__builtin_mul_overflow(*value, (size_t)10, value) ||
+            __builtin_add_overflow(*value, (size_t)(text.at[at] - '0'), value)) {
+            return false;
+        }
         has_digit = true;
     }
     *value = is_negative ? 0 - *value : *value;

@@ -115,24 +115,35 @@ static void put_bool(struct printer *printer, const char *key, bool value) {
     put_value(printer, key, value ? "true" : "false");
 }
 
-/* Quotes and backslashes are escaped, control characters left out. */
+/* Quotes and backslashes are escaped, control characters left out. In pieces: a text of any length
+ * ends in its quote.
+ */
 static void put_str(struct printer *printer, const char *key, const char *value) {
     AL_ASSERT(value != NULL);
     char line[LINE_BYTES];
     struct al_text text;
 
+    start_item(printer, key);
     al_text_init(&text, line, sizeof(line));
     al_text_str(&text, "\"");
     for (; *value != '\0'; value++) {
+        if (text.len_bytes + 4 > sizeof(line)) { /* two characters, a quote, the zero byte */
+            put(printer, line);
+            al_text_init(&text, line, sizeof(line));
+        }
         if (*value == '"' || *value == '\\') {
             al_text_str(&text, "\\");
         }
-        if (*value >= ' ' && text.len_bytes < sizeof(line) - 4) {
+        if (*value >= ' ') {
             al_text_bytes(&text, value, 1);
         }
     }
     al_text_str(&text, "\"");
-    put_value(printer, key, line);
+    AL_ASSERT(!text.is_cut);
+    put(printer, line);
+    if (!printer->is_json) {
+        put(printer, "\n");
+    }
 }
 
 static void put_option(struct printer *printer, const struct al_option_row *row) {
@@ -194,16 +205,17 @@ static void put_general(struct printer *printer) {
 }
 
 static void put_stats(struct printer *printer) {
-    const struct al_stats *const stats = ct_stats_snapshot();
+    struct al_stats stats;
 
+    ct_stats_copy(&stats);
     open_object(printer, "stats");
-    put_u64(printer, "allocated", stats->allocated_bytes);
-    put_u64(printer, "active", stats->active_bytes);
-    put_u64(printer, "metadata", stats->metadata_bytes);
-    put_u64(printer, "resident", stats->resident_bytes);
-    put_u64(printer, "mapped", stats->mapped_bytes);
-    put_u64(printer, "retained", stats->retained_bytes);
-    put_u64(printer, "zero_reallocs", stats->zero_realloc_count);
+    put_u64(printer, "allocated", stats.allocated_bytes);
+    put_u64(printer, "active", stats.active_bytes);
+    put_u64(printer, "metadata", stats.metadata_bytes);
+    put_u64(printer, "resident", stats.resident_bytes);
+    put_u64(printer, "mapped", stats.mapped_bytes);
+    put_u64(printer, "retained", stats.retained_bytes);
+    put_u64(printer, "zero_reallocs", stats.zero_realloc_count);
     close_object(printer);
 }
 

@@ -123,6 +123,88 @@ START_TEST(names_that_are_not_there_say_so) {
 }
 END_TEST
 
+/* What an index may look like: strtoul's rules, and nothing that is not there. */
+START_TEST(indexes_are_read_as_jemalloc_reads_them) {
+    static const struct {
+        const char *name;
+        int want;
+    } names[] = {
+        {"arena.0.purge", 0},
+        {"arena.\t0.purge", 0},
+        {"arena. \n\v\f\r+0x.purge", 0},
+        {"arena.x.purge", ENOENT},
+        {"arena. .purge", ENOENT},
+        {"arena.-1.purge", ENOENT},
+        {"arena.18446744073709551616.purge", ENOENT},
+        {"arena.184467440737095516160000000000.purge", ENOENT},
+        {"stats.arenas.18446744073709551616.pactive", ENOENT},
+        {"arenas.bin.0.size", 0},
+        {"arenas.bin.9999.size", ENOENT},
+        {"arenas.bin.18446744073709551616.size", ENOENT},
+        {"arenas.bin.9999.nshards", ENOENT},
+        {"arenas.lextent.0.size", 0},
+        {"arenas.lextent.9999.size", ENOENT},
+    };
+
+    for (size_t idx = 0; idx < AL_ARRAY_COUNT(names); idx++) {
+        size_t mib[CT_MIB_MAX];
+        size_t mib_count = CT_MIB_MAX;
+        ck_assert_msg(mallctlnametomib(names[idx].name, mib, &mib_count) == names[idx].want, "%s",
+                      names[idx].name);
+    }
+    size_t mib[CT_MIB_MAX];
+    size_t mib_count = CT_MIB_MAX;
+    ck_assert_int_eq(mallctlnametomib("arenas.bin.0.size", mib, &mib_count), 0);
+    mib[2] = 9999;
+    ck_assert_int_eq(mallctlbymib(mib, mib_count, NULL, NULL, NULL, 0), ENOENT);
+}
+END_TEST
+
+START_TEST(a_wrong_length_stops_the_write_but_on_the_marked_rows) {
+    ssize_t old_ms = 0;
+    ssize_t new_ms = 1234;
+    size_t old_bytes = sizeof(old_ms);
+
+    ck_assert_int_eq(mallctl("arena.0.dirty_decay_ms", &old_ms, &old_bytes, NULL, 0), 0);
+    const ssize_t before_ms = old_ms;
+    old_bytes = 4;
+    ck_assert_int_eq(mallctl("arena.0.dirty_decay_ms", &old_ms, &old_bytes, &new_ms, 8), EINVAL);
+    ck_assert_uint_eq(old_bytes, 4);
+    old_bytes = sizeof(old_ms);
+    ck_assert_int_eq(mallctl("arena.0.dirty_decay_ms", &old_ms, &old_bytes, NULL, 0), 0);
+    ck_assert_int_eq(old_ms, before_ms);
+
+    bool is_on = false;
+    bool was_on[2] = {false};
+    size_t was_on_bytes = sizeof(was_on);
+    ck_assert_int_eq(mallctl("thread.tcache.enabled", was_on, &was_on_bytes, &is_on, 1), EINVAL);
+    ck_assert_uint_eq(was_on_bytes, 1);
+    ck_assert(was_on[0]); /* what was before */
+    was_on_bytes = 1;
+    ck_assert_int_eq(mallctl("thread.tcache.enabled", was_on, &was_on_bytes, NULL, 0), 0);
+    ck_assert(!was_on[0]);
+    is_on = true;
+    ck_assert_int_eq(mallctl("thread.tcache.enabled", NULL, NULL, &is_on, 1), 0);
+
+    const uint64_t epoch = read_u64("epoch");
+    uint32_t low = 0;
+    uint64_t any = 7;
+    size_t low_bytes = sizeof(low);
+    ck_assert_int_eq(mallctl("epoch", &low, &low_bytes, &any, sizeof(any)), EINVAL);
+    ck_assert_uint_eq(read_u64("epoch"), epoch + 1);
+}
+END_TEST
+
+START_TEST(an_epoch_that_is_written_is_read_anew) {
+    uint64_t epoch = 0;
+    size_t epoch_bytes = sizeof(epoch);
+    const uint64_t before = read_u64("epoch");
+
+    ck_assert_int_eq(mallctl("epoch", &epoch, &epoch_bytes, &epoch, sizeof(epoch)), 0);
+    ck_assert_uint_eq(epoch, before + 1);
+}
+END_TEST
+
 START_TEST(options_are_readable_as_they_stand) {
     char name[128];
 
@@ -298,6 +380,26 @@ START_TEST(statistics_print_as_text_and_json) {
 }
 END_TEST
 
+/* Longer than a line, full of what JSON escapes. */
+START_TEST(a_long_text_is_printed_whole) {
+    static struct printed printed;
+    static char prefix[2000];
+
+    memset(prefix, '"', sizeof(prefix) - 1);
+    const char *const saved = al_options.prof_prefix;
+    al_options.prof_prefix = prefix;
+    malloc_stats_print(collect, &printed, "J");
+    al_options.prof_prefix = saved;
+    const char *const at = strstr(printed.text, "\"prof_prefix\": \"");
+    ck_assert_ptr_nonnull(at);
+    const char *const text = at + strlen("\"prof_prefix\": \"");
+    for (size_t idx = 0; idx < sizeof(prefix) - 1; idx++) {
+        ck_assert(text[2 * idx] == '\\' && text[2 * idx + 1] == '"');
+    }
+    ck_assert_int_eq(text[2 * (sizeof(prefix) - 1)], '"');
+}
+END_TEST
+
 int main(void) {
     TCase *const tcase = tcase_create("mallctl");
 
@@ -305,6 +407,9 @@ int main(void) {
     tcase_add_test(tcase, rows_are_sorted_and_explained);
     tcase_add_test(tcase, a_mib_is_its_name);
     tcase_add_test(tcase, names_that_are_not_there_say_so);
+    tcase_add_test(tcase, indexes_are_read_as_jemalloc_reads_them);
+    tcase_add_test(tcase, a_wrong_length_stops_the_write_but_on_the_marked_rows);
+    tcase_add_test(tcase, an_epoch_that_is_written_is_read_anew);
     tcase_add_test(tcase, options_are_readable_as_they_stand);
     tcase_add_test(tcase, statistics_satisfy_their_equations);
     tcase_add_test(tcase, thread_counters_are_exact);
@@ -312,5 +417,6 @@ int main(void) {
     tcase_add_test(tcase, profiling_can_be_switched_on);
     tcase_add_test(tcase, rows_may_be_read_from_many_threads);
     tcase_add_test(tcase, statistics_print_as_text_and_json);
+    tcase_add_test(tcase, a_long_text_is_printed_whole);
     return suite_run(tcase, "mallctl", 60);
 }
