@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * dump — names as jemalloc makes them, so that scripts find the files.
+ *
+ * Writing may take as long as a disk or a reader does, so a fork must not wait for it: it takes
+ * the lock of the names alone. The child's sink may be half a dump of its parent's; it is made
+ * anew by the next dump, and its descriptor is closed by exec or exit.
  */
 #include "prof/dump.h"
 
@@ -17,14 +21,19 @@
 #include <unistd.h>
 
 static struct {
+    struct al_lock lock; /* one dump at a time; held while it is written */
     /* Guarded by lock. */
-    struct al_lock lock;
+    struct pf_sink sink;
+
+    struct al_lock name_lock; /* never held together with lock */
+    /* Guarded by name_lock. */
     bool has_prefix; /* set by prof.prefix; else opt.prof_prefix */
     char prefix[PF_SINK_PATH_BYTES];
     uint64_t seq;              /* of all automatic names */
     uint64_t letter_count[26]; /* of each letter's */
-    struct pf_sink sink;
 } dump;
+
+static AL_TLS_IE bool is_dumping; /* this thread holds dump.lock */
 
 static bool ends_with(const char *str, const char *end) {
     const size_t str_bytes = strlen(str);
@@ -55,11 +64,27 @@ static int write_locked(const char *path) {
     return err;
 }
 
-int pf_dump_to(const char *path) {
+static int write_to(const char *path) {
+    if (is_dumping) {
+        return EDEADLK;
+    }
     al_lock_take(&dump.lock, AL_RANK_DUMP);
+    is_dumping = true;
     const int err = write_locked(path);
+    is_dumping = false;
     al_lock_give(&dump.lock);
     return err;
+}
+
+static const char *describe(int err) {
+    if (err == ENXIO) {
+        return "nobody reads from it";
+    }
+    if (err == ETIMEDOUT) {
+        return "its reader has taken nothing for half a minute";
+    }
+    const char *const text = strerrordesc_np(err);
+    return text != NULL ? text : "unknown error";
 }
 
 static void report(const char *path, int err) {
@@ -70,20 +95,41 @@ static void report(const char *path, int err) {
     al_text_str(&text, "<jemalloc>: failed to write \"");
     al_text_str(&text, path);
     al_text_str(&text, "\": ");
-    al_text_str(&text, strerrordesc_np(err) != NULL ? strerrordesc_np(err) : "unknown error");
+    al_text_str(&text, describe(err));
     al_text_str(&text, "\n");
     al_message_write(line);
 }
 
-/* PREFIX.PID.SEQ.i0.heap. False: it does not fit. */
-static bool make_name_locked(char *name, size_t name_bytes, char letter) {
-    al_lock_assert_held(&dump.lock);
+int pf_dump_to(const char *path) {
+    const int err = write_to(path);
+
+    if (err == ENXIO || err == ETIMEDOUT) {
+        report(path, err);
+    }
+    return err;
+}
+
+void pf_dump_wait(void) {
+    if (!is_dumping) {
+        al_lock_take(&dump.lock, AL_RANK_DUMP);
+        al_lock_give(&dump.lock);
+    }
+}
+
+/* PREFIX.PID.SEQ.i0.heap. EFAULT: the prefix is empty; ENAMETOOLONG: it does not fit. */
+static int make_name_locked(char *name, size_t name_bytes, char letter) {
+    al_lock_assert_held(&dump.name_lock);
     AL_ASSERT(name_bytes > 0);
+    AL_ASSERT(letter >= 'a' && letter <= 'z');
+    const char *const prefix = dump.has_prefix ? dump.prefix : al_options.prof_prefix;
     const char mark[2] = {letter, '\0'};
     struct al_text text;
 
     al_text_init(&text, name, name_bytes);
-    al_text_str(&text, dump.has_prefix ? dump.prefix : al_options.prof_prefix);
+    al_text_str(&text, prefix);
+    if (prefix[0] == '\0') {
+        return EFAULT;
+    }
     al_text_str(&text, ".");
     al_text_u64(&text, (uint64_t)getpid());
     al_text_str(&text, ".");
@@ -94,24 +140,18 @@ static bool make_name_locked(char *name, size_t name_bytes, char letter) {
         al_text_u64(&text, dump.letter_count[letter - 'a']++);
     }
     al_text_str(&text, PF_FORMAT_SUFFIX_TEXT);
-    return !text.is_cut;
+    return text.is_cut ? ENAMETOOLONG : 0;
 }
 
 int pf_dump_automatic(char letter, bool is_loud) {
     char name[PF_SINK_PATH_BYTES];
-    int err = 0;
 
-    AL_ASSERT(letter >= 'a' && letter <= 'z');
-    al_lock_take(&dump.lock, AL_RANK_DUMP);
-    const char *const prefix = dump.has_prefix ? dump.prefix : al_options.prof_prefix;
-    if (prefix[0] == '\0') {
-        err = EFAULT;
-    } else if (!make_name_locked(name, sizeof(name), letter)) {
-        err = ENAMETOOLONG;
-    } else {
-        err = write_locked(name);
+    al_lock_take(&dump.name_lock, AL_RANK_DUMP);
+    int err = make_name_locked(name, sizeof(name), letter);
+    al_lock_give(&dump.name_lock);
+    if (err == 0) {
+        err = write_to(name);
     }
-    al_lock_give(&dump.lock);
     if (err != 0 && err != EFAULT && is_loud) {
         report(name, err);
     }
@@ -124,21 +164,24 @@ int pf_dump_set_prefix(const char *prefix) {
     if (len_bytes >= sizeof(dump.prefix)) {
         return ENAMETOOLONG;
     }
-    al_lock_take(&dump.lock, AL_RANK_DUMP);
+    al_lock_take(&dump.name_lock, AL_RANK_DUMP);
     memcpy(dump.prefix, prefix, len_bytes + 1);
     dump.has_prefix = true;
-    al_lock_give(&dump.lock);
+    al_lock_give(&dump.name_lock);
     return 0;
 }
 
 void pf_dump_fork_prepare(void) {
-    al_lock_take(&dump.lock, AL_RANK_DUMP);
+    al_lock_take(&dump.name_lock, AL_RANK_DUMP);
 }
 
 void pf_dump_fork_parent(void) {
-    al_lock_give(&dump.lock);
+    al_lock_give(&dump.name_lock);
 }
 
 void pf_dump_fork_child(void) {
-    al_lock_reset(&dump.lock);
+    al_lock_reset(&dump.name_lock);
+    if (!is_dumping) { /* else a handler forked in the middle of ours, which goes on */
+        dump.lock = (struct al_lock){0};
+    }
 }

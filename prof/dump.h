@@ -3,22 +3,28 @@
  * dump — one profile to one file, and the names of automatic ones.
  *
  * Owns:    the sink, the prefix and the counters of names.
- * Threads: any; one dump at a time (rank AL_RANK_DUMP). Never from inside malloc.
+ * Threads: any; one dump at a time (rank AL_RANK_DUMP). Never from inside malloc. A fork does not
+ *          wait for a dump: its child begins with none.
  * Fails:   an errno value; pf_dump_automatic also says it in one line. Nothing half-written
- *          is left.
+ *          is left. EDEADLK: a signal handler interrupted a dump of its own thread.
  */
 #ifndef PF_DUMP_H
 #define PF_DUMP_H
 
 #include "alloc/base.h"
 
-/* Writes a profile to `path`; ".pb.gz" at its end asks for pprof's format. */
+/* Writes a profile to `path`; ".pb.gz" at its end asks for pprof's format. What the caller cannot
+ * see for himself is said in one line: nobody reads, or no more.
+ */
 int pf_dump_to(const char *path);
 
 /* To PREFIX.PID.SEQ.<letter><n>.heap; letter 'f' has no n. EFAULT: the prefix is empty.
  * is_loud: a failure is reported on stderr.
  */
 int pf_dump_automatic(char letter, bool is_loud);
+
+/* Returns when no dump is under way that was when it was called. */
+void pf_dump_wait(void);
 
 /* ENAMETOOLONG: the prefix does not fit a path. */
 int pf_dump_set_prefix(const char *prefix);

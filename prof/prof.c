@@ -18,18 +18,16 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 static struct {
     struct al_lock lock; /* guards switching */
     _Atomic bool is_started;
     _Atomic uint64_t dropped_count;
-    pid_t boot_pid; /* set once: a child made by fork alone writes no final dump of its own */
 } prof;
 
 int pf_start(void) {
     if (atomic_load_explicit(&prof.is_started, memory_order_acquire)) {
-        pf_trigger_start(); /* a child of fork lost its writer */
+        pf_trigger_start(); /* prof.gdump may have been switched on, or a fork lost the writer */
         return 0;
     }
     pf_stack_start(); /* opens a library: with no lock of ours held */
@@ -51,7 +49,6 @@ bool pf_is_started(void) {
 }
 
 void pf_boot(void) {
-    prof.boot_pid = getpid();
     al_lock_take(&prof.lock, AL_RANK_PROF);
     al_sample_store(false, (unsigned)al_options.lg_prof_sample);
     al_lock_give(&prof.lock);
@@ -158,11 +155,15 @@ const char *pf_thread_name_get(void) {
 }
 
 bool pf_exit(void) {
-    if (!pf_is_started() || !al_options.prof) {
+    if (!pf_is_started()) {
         return false;
     }
     al_sample_set(false, al_sample_rate_lg());
     pf_trigger_finish();
+    pf_dump_wait(); /* another thread's prof.dump: exit would leave half of it behind */
+    if (!al_options.prof) {
+        return false;
+    }
     if (al_options.prof_final) {
         (void)pf_dump_automatic(PF_FORMAT_LETTER_FINAL, true);
     }
@@ -201,7 +202,9 @@ void pf_hook_sample_freed(void *record) {
 }
 
 void pf_hook_allocated(uint64_t bytes) {
-    pf_trigger_allocated(bytes);
+    if (pf_is_started()) {
+        pf_trigger_allocated(bytes);
+    }
 }
 
 void pf_hook_thread_started(void **slot) {

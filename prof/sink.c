@@ -9,9 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -24,6 +28,7 @@ enum {
     GZIP_MEMORY_LEVEL = 8,
     GZIP_OUT_BYTES = 32 * 1024,
     FILE_MODE = 0644,
+    NAME_ATTEMPTS = 64, /* names left behind by a killed process with our number */
 };
 
 struct pf_gzip {
@@ -68,15 +73,56 @@ static bool gzip_open(struct pf_sink *sink) {
     return true;
 }
 
+/* write(2), but that a reader who is gone ends us with EPIPE and no signal. A SIGPIPE that was
+ * there before stays.
+ */
+static ssize_t write_quietly(int fd, const void *bytes, size_t count_bytes) {
+    AL_ASSERT(fd >= 0 && count_bytes > 0);
+    static const struct timespec now = {0};
+    sigset_t pipe_set;
+    sigset_t old_set;
+    sigset_t pending_set;
+
+    (void)sigemptyset(&pipe_set);
+    (void)sigaddset(&pipe_set, SIGPIPE);
+    (void)sigemptyset(&pending_set);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_set, &old_set);
+    (void)sigpending(&pending_set);
+    const ssize_t done_bytes = write(fd, bytes, count_bytes);
+    const int err = errno;
+    if (done_bytes < 0 && err == EPIPE && sigismember(&pending_set, SIGPIPE) == 0) {
+        (void)sigtimedwait(&pipe_set, NULL, &now);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &old_set, NULL);
+    errno = err;
+    return done_bytes;
+}
+
+/* What to do about a write that failed: 0, try again, or an errno value. */
+static int after_failure(int fd, int err) {
+    AL_ASSERT(err != 0);
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+
+    if (err == EINTR) {
+        return 0;
+    }
+    if (err != EAGAIN) {
+        return err;
+    }
+    const int ready_count = poll(&poll_fd, 1, PF_SINK_STALL_MS);
+    return ready_count > 0 ? 0 : ready_count == 0 ? ETIMEDOUT : errno == EINTR ? 0 : errno;
+}
+
 static void write_all(struct pf_sink *sink, const void *bytes, size_t count_bytes) {
     AL_ASSERT(sink->fd >= 0);
     AL_ASSERT(bytes != NULL || count_bytes == 0);
     const char *at = bytes;
 
-    while (count_bytes > 0 && sink->err == 0) { /* each turn writes a byte or ends */
-        const ssize_t done_bytes = write(sink->fd, at, count_bytes);
+    while (count_bytes > 0 && sink->err == 0) { /* each turn writes a byte, waits, or ends */
+        const ssize_t done_bytes = sink->is_direct ? write_quietly(sink->fd, at, count_bytes)
+                                                   : write(sink->fd, at, count_bytes);
         if (done_bytes < 0) {
-            sink->err = errno == EINTR ? 0 : errno;
+            sink->err = after_failure(sink->fd, errno);
             continue;
         }
         at += done_bytes;
@@ -112,30 +158,73 @@ static void flush(struct pf_sink *sink) {
     sink->used_bytes = 0;
 }
 
+/* ---- opening ---- */
+
+/* Opens what is there, or behind a link would be. The descriptor is our own, so that it does not
+ * block says nothing to the program's.
+ */
+static int open_direct(struct pf_sink *sink) {
+    struct stat status;
+    const bool is_there = stat(sink->path, &status) == 0;
+
+    sink->is_direct = true;
+    sink->is_regular = !is_there || S_ISREG(status.st_mode);
+    const int flags = sink->is_regular ? O_CREAT | O_TRUNC : O_NOCTTY | O_NONBLOCK;
+    sink->fd = open(sink->path, O_WRONLY | O_CLOEXEC | flags, FILE_MODE);
+    return sink->fd >= 0 ? 0 : errno;
+}
+
+/* FOLDER/.tally.PID.N, new. */
+static int open_temporary(struct pf_sink *sink) {
+    static _Atomic uint64_t name_count;
+    const char *const slash = strrchr(sink->path, '/');
+    const size_t folder_bytes = slash == NULL ? 0 : (size_t)(slash - sink->path) + 1;
+    int err = EEXIST;
+
+    for (int attempt = 0; attempt < NAME_ATTEMPTS && err == EEXIST; attempt++) {
+        struct al_text text;
+        al_text_init(&text, sink->temporary, sizeof(sink->temporary));
+        al_text_bytes(&text, sink->path, folder_bytes);
+        al_text_str(&text, ".tally.");
+        al_text_u64(&text, (uint64_t)getpid());
+        al_text_str(&text, ".");
+        al_text_u64(&text, atomic_fetch_add(&name_count, 1));
+        AL_ASSERT(!text.is_cut);
+        sink->fd =
+            open(sink->temporary, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+        err = sink->fd >= 0 ? 0 : errno;
+    }
+    return err;
+}
+
+static int open_target(struct pf_sink *sink) {
+    static const char proc[] = "/proc/";
+    struct stat status;
+    const bool is_there = lstat(sink->path, &status) == 0;
+
+    if (is_there &&
+        (!S_ISREG(status.st_mode) || strncmp(sink->path, proc, sizeof(proc) - 1) == 0)) {
+        return open_direct(sink);
+    }
+    const int err = open_temporary(sink);
+    return is_there && (err == EACCES || err == EPERM || err == EROFS) ? open_direct(sink) : err;
+}
+
 int pf_sink_open(struct pf_sink *sink, const char *path, bool is_gzip) {
     AL_ASSERT(sink != NULL && path != NULL);
-    struct stat status;
     struct al_text text;
 
     sink->fd = -1;
     sink->err = 0;
+    sink->is_direct = false;
+    sink->is_regular = false;
     sink->used_bytes = 0;
     sink->gzip = NULL;
     al_text_init(&text, sink->path, sizeof(sink->path));
     al_text_str(&text, path);
-    const bool is_path_cut = text.is_cut;
-    al_text_init(&text, sink->temporary, sizeof(sink->temporary));
-    al_text_str(&text, path);
-    al_text_str(&text, ".tmp.");
-    al_text_u64(&text, (uint64_t)getpid());
-    if (is_path_cut || text.is_cut) {
-        return ENAMETOOLONG;
-    }
-    sink->is_direct = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    const int flags = O_WRONLY | O_CLOEXEC | (sink->is_direct ? 0 : O_CREAT | O_TRUNC);
-    sink->fd = open(sink->is_direct ? path : sink->temporary, flags, FILE_MODE);
-    if (sink->fd < 0) {
-        return errno;
+    const int err = text.is_cut ? ENAMETOOLONG : open_target(sink);
+    if (err != 0) {
+        return err;
     }
     if (is_gzip && !gzip_open(sink)) {
         sink->err = ENOMEM;
@@ -184,6 +273,7 @@ void pf_sink_hex(struct pf_sink *sink, uint64_t value) {
 }
 
 int pf_sink_close(struct pf_sink *sink) {
+    AL_ASSERT(sink->fd >= 0);
     flush(sink);
     if (sink->gzip != NULL) {
         if (sink->err == 0) {
@@ -192,7 +282,10 @@ int pf_sink_close(struct pf_sink *sink) {
         al_os_unmap(sink->gzip, sizeof(struct pf_gzip));
         sink->gzip = NULL;
     }
-    if (sink->fd >= 0 && close(sink->fd) != 0 && sink->err == 0) {
+    if (sink->err != 0 && sink->is_regular && ftruncate(sink->fd, 0) != 0) {
+        sink->is_regular = false; /* it was and now is not: nothing is left to be done */
+    }
+    if (close(sink->fd) != 0 && sink->err == 0) {
         sink->err = errno;
     }
     if (!sink->is_direct && sink->err == 0 && rename(sink->temporary, sink->path) != 0) {

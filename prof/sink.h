@@ -7,27 +7,38 @@
  * Fails:   the first error is kept in `err`; later writes do nothing. Never allocates from the
  *          program's heap.
  *
- * A regular file is written under a name of its own beside the target and renamed when it is
- * complete. A FIFO, a device or anything else that exists and is not regular is written to
- * directly.
+ * A regular file, or a name that is free, is written under a short name of its own in the same
+ * folder and renamed when it is complete. Everything else is opened and written as it stands: a
+ * symbolic link (so /dev/stdout and /proc/self/fd/N), a FIFO, a device, what is below /proc. So is
+ * a regular file in a folder where none can be made. What is regular behind a link is emptied
+ * first, and again if the dump fails.
+ *
+ * Whoever reads from a FIFO or a terminal may stop: after PF_SINK_STALL_MS without a byte taken the
+ * dump fails with ETIMEDOUT. A FIFO that nobody reads is ENXIO at once. No SIGPIPE gets out.
  */
 #ifndef PF_SINK_H
 #define PF_SINK_H
 
 #include "alloc/base.h"
 
-enum { PF_SINK_BUF_BYTES = 64 * 1024, PF_SINK_PATH_BYTES = 4096 };
+enum {
+    PF_SINK_BUF_BYTES = 64 * 1024,
+    PF_SINK_PATH_BYTES = 4096,
+    PF_SINK_NAME_BYTES = 64, /* of the temporary name, at most */
+    PF_SINK_STALL_MS = 30000,
+};
 
 struct pf_gzip;
 
 struct pf_sink {
     int fd;
-    int err; /* errno value of the first failure; 0 so far */
-    bool is_direct;
+    int err;         /* errno value of the first failure; 0 so far */
+    bool is_direct;  /* written as it stands: no other name, no rename */
+    bool is_regular; /* a direct one: can be emptied again */
     size_t used_bytes;
     struct pf_gzip *gzip; /* NULL: plain */
     char path[PF_SINK_PATH_BYTES];
-    char temporary[PF_SINK_PATH_BYTES];
+    char temporary[PF_SINK_PATH_BYTES + PF_SINK_NAME_BYTES];
     char buf[PF_SINK_BUF_BYTES];
 };
 

@@ -17,6 +17,9 @@
 
 enum why { WHY_INTERVAL, WHY_PEAK, WHY_COUNT };
 
+/* The writer wakes who waits for it to finish; looking now and then costs nothing at exit. */
+enum { FINISH_TURN_NS = 10000000 };
+
 static const char letters[WHY_COUNT] = {PF_FORMAT_LETTER_INTERVAL, PF_FORMAT_LETTER_PEAK};
 
 static struct {
@@ -27,6 +30,8 @@ static struct {
     _Atomic bool is_asked[WHY_COUNT];
     _Atomic bool is_running;
     _Atomic bool is_finished;
+    _Atomic uint32_t is_writing; /* the writer is at a dump, or may begin one; a futex word */
+    _Atomic bool is_told;        /* that there is no writer to be had */
 } trigger;
 
 uint64_t pf_trigger_interval_bytes(void) {
@@ -48,10 +53,51 @@ bool pf_trigger_peak(void) {
     return atomic_load(&trigger.is_peak_on);
 }
 
+static void write_asked(void) {
+    for (unsigned why = 0; why < WHY_COUNT; why++) {
+        if (atomic_exchange(&trigger.is_asked[why], false)) {
+            (void)pf_dump_automatic(letters[why], true);
+        }
+    }
+}
+
+static void *writer(void *arg) {
+    al_os_thread_name("tally-dump");
+    for (;;) { /* until the process ends, or is about to */
+        /* Read before the reasons: what is asked for after it changes the word. */
+        const uint32_t asked = atomic_load_explicit(&trigger.asked_count, memory_order_acquire);
+        atomic_store(&trigger.is_writing, 1);
+        if (!atomic_load(&trigger.is_finished)) { /* said after it: pf_trigger_finish waits */
+            write_asked();
+        }
+        atomic_store(&trigger.is_writing, 0);
+        if (atomic_load(&trigger.is_finished)) {
+            al_os_wake(&trigger.is_writing, 1);
+            return arg;
+        }
+        al_os_wait(&trigger.asked_count, asked, -1);
+    }
+}
+
+static void start_writer(void) {
+    if (atomic_exchange(&trigger.is_running, true)) {
+        return;
+    }
+    if (!al_os_thread_start(writer)) {
+        atomic_store(&trigger.is_running, false);
+        if (!atomic_exchange(&trigger.is_told, true)) {
+            al_message_write("<jemalloc>: no thread for automatic dumps: none will be written\n");
+        }
+    }
+}
+
 static void ask(enum why why) {
     atomic_store_explicit(&trigger.is_asked[why], true, memory_order_relaxed);
     atomic_fetch_add_explicit(&trigger.asked_count, 1, memory_order_release);
     al_os_wake(&trigger.asked_count, 1);
+    if (AL_UNLIKELY(!atomic_load_explicit(&trigger.is_running, memory_order_relaxed))) {
+        start_writer();
+    }
 }
 
 static void look_at_peak(void) {
@@ -84,44 +130,25 @@ void pf_trigger_allocated(uint64_t bytes) {
     }
 }
 
-static void write_asked(void) {
-    for (unsigned why = 0; why < WHY_COUNT; why++) {
-        if (atomic_exchange(&trigger.is_asked[why], false)) {
-            (void)pf_dump_automatic(letters[why], true);
-        }
-    }
-}
-
-static void *writer(void *arg) {
-    al_os_thread_name("tally-dump");
-    while (!atomic_load(&trigger.is_finished)) {
-        /* Read before the reasons: what is asked for after it changes the word. */
-        const uint32_t asked = atomic_load_explicit(&trigger.asked_count, memory_order_acquire);
-        write_asked();
-        al_os_wait(&trigger.asked_count, asked, -1);
-    }
-    return arg;
-}
-
 void pf_trigger_start(void) {
-    if ((pf_trigger_interval_bytes() == 0 && !pf_trigger_peak()) ||
-        atomic_exchange(&trigger.is_running, true)) {
-        return;
-    }
-    if (!al_os_thread_start(writer)) {
-        atomic_store(&trigger.is_running, false);
-        al_message_write("<jemalloc>: no thread for automatic dumps: none will be written\n");
+    if (pf_trigger_interval_bytes() != 0 || pf_trigger_peak()) {
+        start_writer();
     }
 }
 
 void pf_trigger_finish(void) {
-    if (!atomic_exchange(&trigger.is_finished, true)) {
-        write_asked();
+    if (atomic_exchange(&trigger.is_finished, true)) {
+        return;
     }
+    while (atomic_load(&trigger.is_writing) != 0) { /* a dump ends, at the latest by its reader */
+        al_os_wait(&trigger.is_writing, 1, FINISH_TURN_NS);
+    }
+    write_asked();
 }
 
 void pf_trigger_fork_child(void) {
     atomic_store(&trigger.is_running, false);
+    atomic_store(&trigger.is_writing, 0);
     /* What the parent asked for, the parent writes. */
     for (unsigned why = 0; why < WHY_COUNT; why++) {
         atomic_store(&trigger.is_asked[why], false);

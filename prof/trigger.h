@@ -25,13 +25,17 @@ uint64_t pf_trigger_interval_bytes(void);
 void pf_trigger_set_peak(bool is_on);
 bool pf_trigger_peak(void);
 
-/* Counts; from alloc's slow path. */
+/* Counts; from alloc's slow path, re-entrant: a writer that is asked for and not there, as in the
+ * child of a fork, is started.
+ */
 void pf_trigger_allocated(uint64_t bytes);
 
-/* Writes what has been asked for and is not yet written; then no more is asked for. At exit. */
+/* Writes what has been asked for and is not yet written, and waits for what is being written; then
+ * no more is asked for. At exit.
+ */
 void pf_trigger_finish(void);
 
-/* The child of a fork has no writer: it gets one with the next pf_trigger_start. */
+/* The child of a fork has no writer until one is asked for. */
 void pf_trigger_fork_child(void);
 
 #endif
