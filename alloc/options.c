@@ -420,6 +420,14 @@ static void parse(const char *conf) {
     }
 }
 
+static void abort_on_error(void) {
+    if (al_options.abort_conf) {
+        al_message_write(
+            "<jemalloc>: Abort (abort_conf:true) on invalid conf value (see above).\n");
+        abort();
+    }
+}
+
 bool al_options_parse(const char *source, const char *conf) {
     parser.has_error = false;
     if (al_options.confirm_conf && !parser.is_confirm_pass) {
@@ -436,10 +444,8 @@ bool al_options_parse(const char *source, const char *conf) {
     if (conf != NULL) {
         parse(conf);
     }
-    if (parser.has_error && al_options.abort_conf) {
-        al_message_write(
-            "<jemalloc>: Abort (abort_conf:true) on invalid conf value (see above).\n");
-        abort();
+    if (parser.has_error) {
+        abort_on_error();
     }
     return !parser.has_error;
 }
@@ -486,6 +492,10 @@ void al_options_read(void) {
     if (al_options.prof_leak) {
         al_options.prof = true;
         al_options.prof_gdump = false;
+    }
+    if (al_options.prof_leak_error && !al_options.prof_final) {
+        al_message_write("<jemalloc>: prof_leak_error is set w/o prof_final.\n");
+        abort_on_error();
     }
 }
 

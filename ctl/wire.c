@@ -12,7 +12,7 @@
 #include "ctl/node.h"
 #include "prof/prof.h"
 
-#include <unistd.h>
+#include <stdlib.h>
 
 /* The control lock is the outermost of all. */
 static void fork_prepare(void) {
@@ -62,6 +62,14 @@ __attribute__((constructor)) static void start(void) {
     }
 }
 
+/* The status, and what exit has not done yet: above all the output that stdio still holds. glibc
+ * lets a handler call exit again and goes on where it was. fflush(NULL) would do less and could
+ * wait for ever: it takes the lock of each stream, and a thread may sit in a read of stdin; exit
+ * takes none. A call by pointer, since calling exit is refused everywhere in here, and rightly:
+ * this is the one place that exit has called.
+ */
+static void (*const exit_again)(int status) = exit;
+
 /* After the program's atexit handlers: what they free is freed. */
 __attribute__((destructor)) static void finish(void) {
     if (is_quiet) {
@@ -73,6 +81,6 @@ __attribute__((destructor)) static void finish(void) {
     }
     if (has_leaks) {
         al_message_write("<jemalloc>: prof_leak_error: leaks remain, exit status 1\n");
-        _exit(1);
+        exit_again(1);
     }
 }

@@ -136,12 +136,16 @@ static uint64_t objects_of(const struct pf_counts *counts) {
     return (counts->objects_fixed + (UINT64_C(1) << (PF_OBJECT_LG - 1))) >> PF_OBJECT_LG;
 }
 
-/* "libfoo.so+0x1234", as addr2line takes it. */
+/* "libfoo.so+0x1234", as addr2line takes it. A frame is a return address: one less lies within the
+ * call.
+ */
 static void put_frame(struct al_text *text, const struct pf_maps *maps, uintptr_t frame) {
-    const struct pf_mapping *const mapping = pf_maps_find(maps, frame);
+    AL_ASSERT(frame != 0);
+    const uintptr_t addr = frame - 1;
+    const struct pf_mapping *const mapping = pf_maps_find(maps, addr);
 
     if (mapping == NULL || mapping->path_bytes == 0) {
-        al_text_hex(text, frame);
+        al_text_hex(text, addr);
         return;
     }
     size_t name_at = mapping->path_bytes;
@@ -150,7 +154,7 @@ static void put_frame(struct al_text *text, const struct pf_maps *maps, uintptr_
     }
     al_text_bytes(text, mapping->path + name_at, mapping->path_bytes - name_at);
     al_text_str(text, "+");
-    al_text_hex(text, frame - mapping->start + mapping->file_offset);
+    al_text_hex(text, pf_maps_link_addr(maps, mapping, addr));
 }
 
 static void put_site(struct al_text *text, const struct pf_maps *maps, const struct top *top) {

@@ -148,14 +148,62 @@ const struct pf_mapping *pf_maps_find(const struct pf_maps *maps, uintptr_t addr
     return low < maps->entry_count && addr >= maps->entries[low].start ? &maps->entries[low] : NULL;
 }
 
-/* ---- build ids ---- */
+/* ---- what the mapped files say of themselves ---- */
 
 static bool read_memory(uintptr_t addr, void *out, size_t bytes) {
-    AL_ASSERT(out != NULL && bytes > 0);
+    AL_ASSERT(out != NULL);
     struct iovec to = {out, bytes};
     struct iovec from = {(void *)addr, bytes};
 
-    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+    return bytes > 0 && process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+}
+
+/* The program headers of the file that begins at `base_addr`. Returns how many; 0: none. */
+static size_t read_headers(uintptr_t base_addr, Elf64_Phdr headers[PHDR_COUNT_MAX]) {
+    Elf64_Ehdr head;
+
+    if (!read_memory(base_addr, &head, sizeof(head)) ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phnum > PHDR_COUNT_MAX ||
+        head.e_phentsize != sizeof(Elf64_Phdr) ||
+        !read_memory(base_addr + head.e_phoff, headers, head.e_phnum * sizeof(Elf64_Phdr))) {
+        return 0;
+    }
+    return head.e_phnum;
+}
+
+static bool is_same_file(const struct pf_mapping *a, const struct pf_mapping *b) {
+    return a->path_bytes == b->path_bytes && a->path_bytes > 0 &&
+           memcmp(a->path, b->path, a->path_bytes) == 0;
+}
+
+/* Where the file of a mapping begins in memory, with its ELF header: in its first mapping, a few
+ * entries before. 0: nowhere.
+ */
+static uintptr_t find_base(const struct pf_maps *maps, const struct pf_mapping *mapping) {
+    AL_ASSERT(mapping >= maps->entries && mapping < maps->entries + maps->entry_count);
+    const struct pf_mapping *first = mapping;
+
+    while (first > maps->entries && first->file_offset != 0 && is_same_file(first - 1, mapping)) {
+        first--;
+    }
+    return first->file_offset == 0 ? first->start : 0;
+}
+
+uint64_t pf_maps_link_addr(const struct pf_maps *maps, const struct pf_mapping *mapping,
+                           uintptr_t addr) {
+    AL_ASSERT(addr >= mapping->start && addr < mapping->limit);
+    const uint64_t offset = addr - mapping->start + mapping->file_offset;
+    const uintptr_t base_addr = find_base(maps, mapping);
+    Elf64_Phdr headers[PHDR_COUNT_MAX];
+    const size_t header_count = base_addr != 0 ? read_headers(base_addr, headers) : 0;
+
+    for (size_t idx = 0; idx < header_count; idx++) {
+        if (headers[idx].p_type == PT_LOAD && offset >= headers[idx].p_offset &&
+            offset - headers[idx].p_offset < headers[idx].p_filesz) {
+            return headers[idx].p_vaddr + (offset - headers[idx].p_offset);
+        }
+    }
+    return offset;
 }
 
 /* The GNU build id among the notes at `addr`. Returns its length, 0 if there is none. */
@@ -187,24 +235,18 @@ static uint32_t note_build_id(uintptr_t addr, size_t bytes, uint8_t *out) {
 }
 
 static uint32_t elf_build_id(uintptr_t base_addr, uint8_t *out) {
-    Elf64_Ehdr head;
     Elf64_Phdr headers[PHDR_COUNT_MAX];
+    const size_t header_count = read_headers(base_addr, headers);
     uintptr_t bias_addr = base_addr;
     uint32_t len_bytes = 0;
 
-    if (!read_memory(base_addr, &head, sizeof(head)) ||
-        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phnum > PHDR_COUNT_MAX ||
-        head.e_phentsize != sizeof(Elf64_Phdr) ||
-        !read_memory(base_addr + head.e_phoff, headers, head.e_phnum * sizeof(Elf64_Phdr))) {
-        return 0;
-    }
-    for (size_t idx = 0; idx < head.e_phnum; idx++) {
+    for (size_t idx = 0; idx < header_count; idx++) {
         if (headers[idx].p_type == PT_LOAD) {
             bias_addr = base_addr - al_round_down(headers[idx].p_vaddr, AL_PAGE_BYTES);
             break;
         }
     }
-    for (size_t idx = 0; idx < head.e_phnum && len_bytes == 0; idx++) {
+    for (size_t idx = 0; idx < header_count && len_bytes == 0; idx++) {
         if (headers[idx].p_type == PT_NOTE) {
             len_bytes = note_build_id(bias_addr + headers[idx].p_vaddr, headers[idx].p_memsz, out);
         }
@@ -212,25 +254,13 @@ static uint32_t elf_build_id(uintptr_t base_addr, uint8_t *out) {
     return len_bytes;
 }
 
-static bool is_same_file(const struct pf_mapping *a, const struct pf_mapping *b) {
-    return a->path_bytes == b->path_bytes && a->path_bytes > 0 &&
-           memcmp(a->path, b->path, a->path_bytes) == 0;
-}
-
 void pf_maps_find_build_ids(struct pf_maps *maps) {
     for (size_t idx = 0; idx < maps->entry_count; idx++) {
         struct pf_mapping *const entry = &maps->entries[idx];
-        if (!entry->is_code || entry->path_bytes == 0) {
-            continue;
-        }
-        /* The file's first mapping, a few entries before, begins with the ELF header. */
-        size_t first = idx;
-        while (first > 0 && maps->entries[first].file_offset != 0 &&
-               is_same_file(&maps->entries[first - 1], entry)) {
-            first--;
-        }
-        if (maps->entries[first].file_offset == 0) {
-            entry->build_id_bytes = elf_build_id(maps->entries[first].start, entry->build_id);
+        const uintptr_t base_addr =
+            entry->is_code && entry->path_bytes > 0 ? find_base(maps, entry) : 0;
+        if (base_addr != 0) {
+            entry->build_id_bytes = elf_build_id(base_addr, entry->build_id);
         }
     }
 }

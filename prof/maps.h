@@ -37,6 +37,12 @@ void pf_maps_fini(struct pf_maps *maps);
 /* The mapping of an address; NULL: none. */
 const struct pf_mapping *pf_maps_find(const struct pf_maps *maps, uintptr_t addr);
 
+/* The address that the file's symbols and debug information know it by: what addr2line -e FILE
+ * takes. Read from the program headers; where they cannot be, the offset in the file.
+ */
+uint64_t pf_maps_link_addr(const struct pf_maps *maps, const struct pf_mapping *mapping,
+                           uintptr_t addr);
+
 /* Finds the build ids of all code mappings by reading the process's memory through the kernel,
  * so that a library unloaded meanwhile cannot make us fault.
  */
