@@ -247,7 +247,8 @@ static void write_sample(struct writer *writer, const struct pf_site *site,
                   STRING_BYTES);
     }
     if (thread != NULL) {
-        put_label(message, STRING_THREAD, thread->uid, STRING_EMPTY);
+        put_label(message, STRING_THREAD, atomic_load_explicit(&thread->uid, memory_order_relaxed),
+                  STRING_EMPTY);
     }
     emit_message(writer->sink, 2, message);
 }

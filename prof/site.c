@@ -23,9 +23,10 @@ static struct {
     _Atomic uint64_t sample_count;
     _Atomic uint32_t rate_lg_min;
 
-    /* Guarded by lock: unused records, threads' names, adding sites. */
+    /* Guarded by lock: unused records and threads, threads' names, adding sites. */
     struct al_lock lock;
     struct pf_record *unused;
+    struct pf_thread *unused_threads;
 } table;
 
 static AL_TLS_IE struct pf_thread *self;
@@ -56,17 +57,31 @@ struct pf_thread *pf_thread_first(void) {
     return atomic_load_explicit(&table.threads, memory_order_acquire);
 }
 
-/* An entry of a thread that has ended, with the number of a new one. */
+/* An entry that nobody holds, with the number of a new thread. NULL: there is none. */
 static struct pf_thread *reuse_thread(uint64_t uid) {
-    for (struct pf_thread *thread = pf_thread_first(); thread != NULL; thread = thread->next) {
-        bool is_live = false;
-        if (atomic_compare_exchange_strong(&thread->is_live, &is_live, true)) {
-            thread->uid = uid;
-            pf_thread_set_name(thread, "");
-            return thread;
-        }
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    struct pf_thread *const thread = table.unused_threads;
+    if (thread != NULL) {
+        AL_ASSERT(atomic_load(&thread->hold_count) == 0 && !atomic_load(&thread->is_live));
+        table.unused_threads = thread->unused_next;
+        thread->name[0] = '\0';
+        atomic_store(&thread->uid, uid);
+        atomic_store(&thread->hold_count, 1);
+        atomic_store(&thread->is_live, true);
     }
-    return NULL;
+    al_lock_give(&table.lock);
+    return thread;
+}
+
+/* The thread has ended, or one of its samples is freed. */
+static void let_go(struct pf_thread *thread) {
+    AL_ASSERT(atomic_load(&thread->hold_count) > 0);
+    if (atomic_fetch_sub(&thread->hold_count, 1) == 1) {
+        al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+        thread->unused_next = table.unused_threads;
+        table.unused_threads = thread;
+        al_lock_give(&table.lock);
+    }
 }
 
 struct pf_thread *pf_thread_self(void) {
@@ -82,7 +97,8 @@ struct pf_thread *pf_thread_self(void) {
     if (thread == NULL) {
         return NULL;
     }
-    thread->uid = uid;
+    atomic_store(&thread->uid, uid);
+    atomic_store(&thread->hold_count, 1);
     atomic_store(&thread->is_live, true);
     thread->next = pf_thread_first();
     while (!atomic_compare_exchange_weak_explicit(&table.threads, &thread->next, thread,
@@ -94,23 +110,29 @@ struct pf_thread *pf_thread_self(void) {
 
 void pf_thread_set_name(struct pf_thread *thread, const char *name) {
     AL_ASSERT(thread != NULL && name != NULL);
-    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
     size_t len_bytes = strlen(name);
     len_bytes = len_bytes < PF_THREAD_NAME_BYTES - 1 ? len_bytes : PF_THREAD_NAME_BYTES - 1;
+
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
     memcpy(thread->name, name, len_bytes);
     thread->name[len_bytes] = '\0';
     al_lock_give(&table.lock);
 }
 
+void pf_thread_copy_name(const struct pf_thread *thread, char name[PF_THREAD_NAME_BYTES]) {
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    memcpy(name, thread->name, PF_THREAD_NAME_BYTES);
+    al_lock_give(&table.lock);
+}
+
 void pf_thread_ended(void) {
-    if (self == NULL) {
-        return;
+    struct pf_thread *const thread = self;
+
+    if (thread != NULL) {
+        self = NULL;
+        atomic_store(&thread->is_live, false);
+        let_go(thread); /* survivors keep the entry, and their lines in dumps, as they are */
     }
-    /* Cells of this entry stay its own while they have live samples: the entry is only used
-     * again together with its cells, so a later thread inherits the survivors' lines.
-     */
-    atomic_store(&self->is_live, false);
-    self = NULL;
 }
 
 /* ---- sites and cells ---- */
@@ -168,9 +190,23 @@ static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
     return found;
 }
 
-static bool is_idle_locked(const struct pf_cell *cell) {
+static bool is_past(const struct pf_cell *cell) {
+    return cell->uid != atomic_load_explicit(&cell->thread->uid, memory_order_relaxed);
+}
+
+static bool is_idle(const struct pf_cell *cell) {
     AL_ASSERT(cell->thread != NULL);
-    return cell->live.sample_count == 0 && !atomic_load(&cell->thread->is_live);
+    return cell->live.sample_count == 0 && (is_past(cell) || !atomic_load(&cell->thread->is_live));
+}
+
+/* Gives an idle cell to a thread; what it counted stays with the site. */
+static void take_over_locked(struct pf_site *site, struct pf_cell *cell, struct pf_thread *thread) {
+    al_lock_assert_held(&site->lock);
+    AL_ASSERT(is_idle(cell));
+    pf_counts_add(&site->past, &cell->total);
+    cell->total = (struct pf_counts){0};
+    cell->thread = thread;
+    cell->uid = atomic_load_explicit(&thread->uid, memory_order_relaxed);
 }
 
 /* The calling thread's cell of a site, by adding one if it has none. NULL: no memory. */
@@ -179,13 +215,11 @@ static struct pf_cell *cell_of(struct pf_site *site, struct pf_thread *thread) {
     al_lock_take(&site->lock, AL_RANK_PROF_SITE);
     struct pf_cell *idle = NULL;
     struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
-    for (; cell != NULL && cell->thread != thread; cell = cell->next) {
-        idle = idle == NULL && is_idle_locked(cell) ? cell : idle;
+    for (; cell != NULL && (cell->thread != thread || is_past(cell)); cell = cell->next) {
+        idle = idle == NULL && is_idle(cell) ? cell : idle;
     }
     if (cell == NULL && idle != NULL) {
-        pf_counts_add(&site->past, &idle->total);
-        idle->total = (struct pf_counts){0};
-        idle->thread = thread;
+        take_over_locked(site, idle, thread);
         cell = idle;
     }
     al_lock_give(&site->lock);
@@ -195,6 +229,7 @@ static struct pf_cell *cell_of(struct pf_site *site, struct pf_thread *thread) {
     cell = pf_pool_take(sizeof(struct pf_cell));
     if (cell != NULL) {
         cell->thread = thread;
+        cell->uid = atomic_load_explicit(&thread->uid, memory_order_relaxed);
         cell->next = atomic_load_explicit(&site->cells, memory_order_acquire);
         while (!atomic_compare_exchange_weak_explicit(&site->cells, &cell->next, cell,
                                                       memory_order_release, memory_order_acquire)) {
@@ -290,15 +325,18 @@ struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t 
     if (record == NULL) {
         return NULL;
     }
-    note_rate(sampled->rate_lg);
+    atomic_fetch_add(&thread->hold_count, 1);
     *record = (struct pf_record){
         .site = site,
         .cell = cell,
+        .thread = thread,
         .share = share_of(sampled),
         .birth_ns = al_os_time_ns(),
         .rate_lg = (uint8_t)sampled->rate_lg,
     };
     al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+    /* Here, so that a reset either forgets the sample or finds its rate noted after its own. */
+    note_rate(sampled->rate_lg);
     record->generation = site->generation;
     pf_counts_add(&cell->live, &record->share);
     pf_counts_add(&cell->total, &record->share);
@@ -319,6 +357,7 @@ void pf_site_remove(struct pf_record *record) {
         counts_remove(&record->cell->live, &record->share);
     }
     al_lock_give(&site->lock);
+    let_go(record->thread);
     give_record(record);
 }
 
@@ -371,7 +410,7 @@ void pf_site_copy(const struct pf_site *site, const struct pf_cell *cell, struct
     if (cell != NULL) {
         *live = cell->live;
         *total = cell->total;
-        *thread = cell->thread;
+        *thread = is_past(cell) ? NULL : cell->thread;
     } else {
         *live = (struct pf_counts){0};
         *total = site->past;
@@ -432,8 +471,8 @@ void pf_site_fork_child(void) {
     al_lock_reset(&table.lock);
     /* The other threads are gone: their entries may be used again. */
     for (struct pf_thread *thread = pf_thread_first(); thread != NULL; thread = thread->next) {
-        if (thread != self) {
-            atomic_store(&thread->is_live, false);
+        if (thread != self && atomic_exchange(&thread->is_live, false)) {
+            let_go(thread);
         }
     }
 }

@@ -8,11 +8,15 @@
  *
  * Owns:    sites, cells, records of samples, and the list of threads that were sampled.
  * Threads: sites, cells and threads are only ever added, so anybody may walk them at any time. A
- * site's numbers are guarded by its lock (rank AL_RANK_PROF_SITE), held for one cell's update or
- * copy and nothing else. Fails:   NULL: no memory; the sample is then dropped and counted.
+ *          site's numbers are guarded by its lock (rank AL_RANK_PROF_SITE), held for one cell's
+ *          update or copy and nothing else.
+ * Fails:   NULL: no memory; the sample is then dropped and counted.
  *
  * A cell whose thread has ended and that has no live samples is used again by the next thread
- * that comes to the site; its totals stay with the site. So churning threads do not pile up.
+ * that comes to the site; its totals stay with the site. An entry of a thread is used again, under
+ * a new uid, when its thread has ended and the last of its samples is freed: cells that still name
+ * it by the old uid count as the site's past. So churning threads do not pile up, and no thread is
+ * shown with what another one allocated.
  */
 #ifndef PF_SITE_H
 #define PF_SITE_H
@@ -38,9 +42,11 @@ struct pf_counts {
 
 struct pf_thread {
     struct pf_thread *next; /* never changes once listed */
-    uint64_t uid;
+    _Atomic uint64_t uid;   /* changes when the entry is used again */
     _Atomic bool is_live;
-    char name[PF_THREAD_NAME_BYTES]; /* guarded by the registry's lock */
+    _Atomic uint64_t hold_count;   /* its samples not yet freed, and 1 while it lives */
+    struct pf_thread *unused_next; /* guarded by the registry's lock, as the name */
+    char name[PF_THREAD_NAME_BYTES];
     /* Sums of a dump being written: guarded by the dump's lock. */
     struct pf_counts live, total;
 };
@@ -48,6 +54,7 @@ struct pf_thread {
 struct pf_cell {
     struct pf_cell *next;     /* never changes once listed */
     struct pf_thread *thread; /* guarded by the site's lock, as all below */
+    uint64_t uid;             /* the thread's when the cell became its own */
     struct pf_counts live, total;
 };
 
@@ -69,7 +76,8 @@ struct pf_record {
         struct pf_record *unused_next;
     };
     struct pf_cell *cell;
-    struct pf_counts share; /* what it added */
+    struct pf_thread *thread; /* that took the sample */
+    struct pf_counts share;   /* what it added */
     uint64_t birth_ns;
     uint32_t generation; /* of its site when it was entered */
     uint8_t rate_lg;
@@ -89,7 +97,9 @@ void pf_site_reset(void);
 /* All sites, in no order: NULL gives the first, NULL ends. */
 const struct pf_site *pf_site_next(const struct pf_site *site, uint32_t *bucket);
 
-/* A consistent copy of one cell, or with NULL of the site's past totals. */
+/* A consistent copy of one cell, or with NULL of the site's past totals. No thread: they are those
+ * of threads whose entries are others' by now.
+ */
 void pf_site_copy(const struct pf_site *site, const struct pf_cell *cell, struct pf_counts *live,
                   struct pf_counts *total, struct pf_thread **thread);
 
@@ -106,6 +116,7 @@ struct pf_thread *pf_thread_self(void);
 struct pf_thread *pf_thread_first(void);
 void pf_thread_ended(void);
 void pf_thread_set_name(struct pf_thread *thread, const char *name);
+void pf_thread_copy_name(const struct pf_thread *thread, char name[PF_THREAD_NAME_BYTES]);
 
 uint64_t pf_site_sample_count(void);
 
