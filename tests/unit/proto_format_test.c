@@ -50,63 +50,59 @@ static void put_message(struct bytes *out, uint32_t field, const uint64_t *numbe
     put_bytes(out, field, message.at, message.count);
 }
 
-/* What one row changes of the good profile. */
-struct change {
-    const char *words; /* of the refusal */
-    uint64_t type_text;
-    uint64_t sample_location;
-    uint64_t sample_value_count;
-    uint64_t location_id;
-    uint64_t location_mapping;
-    uint64_t line_function;
-    uint64_t function_text;
-    uint64_t mapping_text;
-    bool is_first_text_missing;
+/* The numbers of the profile that a test may change. */
+enum number {
+    TYPE_TEXT,
+    SAMPLE_LOCATION,
+    SAMPLE_VALUE_COUNT,
+    LOCATION_ID,
+    LOCATION_MAPPING,
+    LINE_FUNCTION,
+    FUNCTION_TEXT,
+    MAPPING_TEXT,
+    FIRST_STRING, /* 1: the empty one is left out */
+    NUMBER_COUNT,
 };
 
-static const struct change good = {.type_text = 1,
-                                   .sample_location = 7,
-                                   .sample_value_count = 2,
-                                   .location_id = 7,
-                                   .location_mapping = 3,
-                                   .line_function = 5,
-                                   .function_text = 6,
-                                   .mapping_text = 4};
+static const uint64_t good[NUMBER_COUNT] = {
+    [TYPE_TEXT] = 1,        [SAMPLE_LOCATION] = 7, [SAMPLE_VALUE_COUNT] = 2, [LOCATION_ID] = 7,
+    [LOCATION_MAPPING] = 3, [LINE_FUNCTION] = 5,   [FUNCTION_TEXT] = 6,      [MAPPING_TEXT] = 4,
+};
 
-static void put_strings(struct bytes *out, const struct change *change) {
+static void put_strings(struct bytes *out, const uint64_t numbers[NUMBER_COUNT]) {
     static const char *const strings[] = {"",      "inuse_space", "alloc_space", "bytes",
                                           "/prog", "ab12",        "run",         "run.c"};
 
-    for (size_t i = change->is_first_text_missing ? 1 : 0; i < SY_ARRAY_COUNT(strings); i++) {
+    for (size_t i = numbers[FIRST_STRING]; i < SY_ARRAY_COUNT(strings); i++) {
         put_bytes(out, 6, strings[i], strlen(strings[i]));
     }
 }
 
-static void put_location(struct bytes *out, const struct change *change) {
-    const uint64_t numbers[] = {change->location_id, change->location_mapping, 0x401234};
-    const uint64_t line[] = {change->line_function, 42};
+static void put_location(struct bytes *out, const uint64_t numbers[NUMBER_COUNT]) {
+    const uint64_t location[] = {numbers[LOCATION_ID], numbers[LOCATION_MAPPING], 0x401234};
+    const uint64_t line[] = {numbers[LINE_FUNCTION], 42};
     struct bytes message = {.count = 0};
 
-    for (uint32_t i = 0; i < SY_ARRAY_COUNT(numbers); i++) {
-        put_number(&message, i + 1, numbers[i]);
+    for (uint32_t i = 0; i < SY_ARRAY_COUNT(location); i++) {
+        put_number(&message, i + 1, location[i]);
     }
     put_message(&message, 4, line, 2);
     put_bytes(out, 4, message.at, message.count);
 }
 
 /* Inuse 1000 and alloc 3000 bytes in run(), at run.c:42. */
-static void put_profile(struct bytes *out, const struct change *change, bool is_packed) {
-    const uint64_t inuse_type[] = {change->type_text, 3};
+static void put_profile(struct bytes *out, const uint64_t numbers[NUMBER_COUNT], bool is_packed) {
+    const uint64_t inuse_type[] = {numbers[TYPE_TEXT], 3};
     const uint64_t alloc_type[] = {2, 3};
-    const uint64_t mapping[] = {3, 0x401000, 0x402000, 0x1000, change->mapping_text, 5};
-    const uint64_t function[] = {5, change->function_text, 0, 7};
+    const uint64_t mapping[] = {3, 0x401000, 0x402000, 0x1000, numbers[MAPPING_TEXT], 5};
+    const uint64_t function[] = {5, numbers[FUNCTION_TEXT], 0, 7};
     struct bytes sample = {.count = 0};
     struct bytes packed = {.count = 0};
 
     *out = (struct bytes){.count = 0};
     /* Samples come before what they refer to. */
-    put_number(&sample, 1, change->sample_location);
-    for (uint64_t i = 0; i < change->sample_value_count; i++) {
+    put_number(&sample, 1, numbers[SAMPLE_LOCATION]);
+    for (uint64_t i = 0; i < numbers[SAMPLE_VALUE_COUNT]; i++) {
         put_varint(&packed, i == 0 ? 1000 : 3000);
         if (!is_packed) {
             put_number(&sample, 2, i == 0 ? 1000 : 3000);
@@ -118,10 +114,10 @@ static void put_profile(struct bytes *out, const struct change *change, bool is_
     put_bytes(out, 2, sample.at, sample.count);
     put_message(out, 1, inuse_type, 2);
     put_message(out, 1, alloc_type, 2);
-    put_location(out, change);
+    put_location(out, numbers);
     put_message(out, 3, mapping, SY_ARRAY_COUNT(mapping));
     put_message(out, 5, function, SY_ARRAY_COUNT(function));
-    put_strings(out, change);
+    put_strings(out, numbers);
     put_number(out, 12, 524288); /* the period, which is passed over */
 }
 
@@ -147,7 +143,7 @@ START_TEST(values_places_and_names_are_read) {
         struct sy_profile profile;
         struct sy_error err;
         size_t byte_count = 0;
-        put_profile(&bytes, &good, is_packed != 0);
+        put_profile(&bytes, good, is_packed != 0);
         ck_assert_msg(parse(&profile, bytes.at, bytes.count, &err), "%s", err.text);
         ck_assert_uint_eq(profile.stacks.count, 1);
         ck_assert(profile.values[0][SY_INUSE_SPACE] == 1000);
@@ -170,41 +166,46 @@ START_TEST(values_places_and_names_are_read) {
 END_TEST
 
 START_TEST(what_refers_to_nothing_is_refused) {
-    struct change changes[10];
-
-    for (size_t i = 0; i < SY_ARRAY_COUNT(changes); i++) {
-        changes[i] = good;
-    }
-    changes[0].words = "a string number out of range", changes[0].type_text = 99;
-    changes[1].words = "a string number out of range", changes[1].function_text = UINT64_MAX;
-    changes[2].words = "a string number out of range", changes[2].mapping_text = 8;
-    changes[3].words = "an entry that is not in the file", changes[3].sample_location = 8;
-    changes[4].words = "an entry that is not in the file", changes[4].location_mapping = 4;
-    changes[5].words = "an entry that is not in the file", changes[5].line_function = 6;
-    changes[6].words = "an entry has the number 0", changes[6].location_id = 0;
-    changes[7].words = "fewer values", changes[7].sample_value_count = 1;
-    changes[8].words = "more values", changes[8].sample_value_count = 3;
-    changes[9].words = "the first string", changes[9].is_first_text_missing = true;
-    for (size_t i = 0; i < SY_ARRAY_COUNT(changes); i++) {
+    static const struct {
+        enum number which;
+        uint64_t value;
+        const char *words;
+    } rows[] = {
+        {TYPE_TEXT, 99, "a string number out of range"},
+        {FUNCTION_TEXT, UINT64_MAX, "a string number out of range"},
+        {MAPPING_TEXT, 8, "a string number out of range"},
+        {SAMPLE_LOCATION, 8, "an entry that is not in the file"},
+        {LOCATION_MAPPING, 4, "an entry that is not in the file"},
+        {LINE_FUNCTION, 6, "an entry that is not in the file"},
+        {LOCATION_ID, 0, "an entry has the number 0"},
+        {SAMPLE_VALUE_COUNT, 1, "fewer values"},
+        {SAMPLE_VALUE_COUNT, 3, "more values"},
+        {FIRST_STRING, 1, "the first string"},
+    };
+    for (size_t i = 0; i < SY_ARRAY_COUNT(rows); i++) {
+        uint64_t numbers[NUMBER_COUNT];
         struct bytes bytes;
         struct sy_profile profile;
         struct sy_error err;
-        put_profile(&bytes, &changes[i], true);
+        memcpy(numbers, good, sizeof(numbers));
+        numbers[rows[i].which] = rows[i].value;
+        put_profile(&bytes, numbers, true);
         ck_assert_msg(!parse(&profile, bytes.at, bytes.count, &err), "row %zu", i);
-        ck_assert_msg(strstr(err.text, changes[i].words) != NULL, "row %zu: %s", i, err.text);
+        ck_assert_msg(strstr(err.text, rows[i].words) != NULL, "row %zu: %s", i, err.text);
         sy_profile_fini(&profile);
     }
 }
 END_TEST
 
 START_TEST(a_profile_of_time_is_no_heap) {
-    struct change change = good;
+    uint64_t numbers[NUMBER_COUNT];
     struct bytes bytes;
     struct sy_profile profile;
     struct sy_error err;
 
-    change.type_text = 3;
-    put_profile(&bytes, &change, true);
+    memcpy(numbers, good, sizeof(numbers));
+    numbers[TYPE_TEXT] = 3;
+    put_profile(&bytes, numbers, true);
     /* alloc_space becomes something unknown, too: "Xlloc_space". */
     uint8_t *const name = memmem(bytes.at, bytes.count, "alloc_space", 11);
     ck_assert_ptr_nonnull(name);
@@ -239,7 +240,7 @@ START_TEST(every_cut_and_change_has_an_answer) {
     uint64_t state = suite_seed(3);
     struct bytes bytes;
 
-    put_profile(&bytes, &good, true);
+    put_profile(&bytes, good, true);
     for (size_t byte_count = 0; byte_count < bytes.count; byte_count++) {
         check_answer(bytes.at, byte_count);
     }
