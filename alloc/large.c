@@ -83,6 +83,7 @@ static bool map_huge(struct al_extent *extent, size_t usable_bytes, size_t align
         al_os_unmap(base, bytes);
         return false;
     }
+    al_runs_advise_huge(base, bytes);
     extent->base_addr = (uintptr_t)base;
     extent->granules = (uint32_t)(bytes >> AL_GRANULE_LG);
     return true;

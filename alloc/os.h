@@ -43,6 +43,11 @@ bool al_os_purge(void *ptr, size_t bytes);
  */
 bool al_os_purge_lazy(void *ptr, size_t bytes);
 
+/* Huge pages here where the system leaves it to us (madvise): 2 MiB are read as zero and made
+ * resident by one fault. Best effort.
+ */
+void al_os_huge(void *ptr, size_t bytes);
+
 /* No huge pages here: one touched word would cost 2 MiB under THP=always. Best effort. */
 void al_os_no_huge(void *ptr, size_t bytes);
 

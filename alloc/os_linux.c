@@ -125,6 +125,13 @@ bool al_os_purge_lazy(void *ptr, size_t bytes) {
     return is_done;
 }
 
+void al_os_huge(void *ptr, size_t bytes) {
+    const int saved_errno = errno;
+
+    (void)madvise(ptr, bytes, MADV_HUGEPAGE);
+    errno = saved_errno;
+}
+
 void al_os_no_huge(void *ptr, size_t bytes) {
     const int saved_errno = errno;
 

@@ -11,6 +11,7 @@
 
 #include "alloc/bits.h"
 #include "alloc/map.h"
+#include "alloc/options.h"
 #include "alloc/os.h"
 #include "alloc/purge.h"
 #include "alloc/runs_heap.h"
@@ -23,6 +24,9 @@ enum {
     GROW_BYTES = 4 * 1024 * 1024,
     GROW_GRANULES = GROW_BYTES / AL_GRANULE_BYTES,
 };
+
+/* In the order of opt.thp's words. */
+enum { THP_DEFAULT, THP_ALWAYS, THP_NEVER };
 
 _Atomic size_t al_runs_total_bytes;
 
@@ -152,6 +156,14 @@ void al_runs_remove_locked(struct al_runs *runs, uint32_t idx) {
     }
 }
 
+void al_runs_advise_huge(void *ptr, size_t bytes) {
+    if (al_options.thp == THP_ALWAYS) {
+        al_os_huge(ptr, bytes);
+    } else if (al_options.thp == THP_NEVER) {
+        al_os_no_huge(ptr, bytes);
+    }
+}
+
 /* Asks the kernel for address space for a run of `granules`. No lock held. */
 static bool grow(struct al_runs *runs, uint32_t granules) {
     AL_ASSERT(granules > 0);
@@ -177,6 +189,7 @@ static bool grow(struct al_runs *runs, uint32_t granules) {
         al_extent_give(extent_idx);
         return false;
     }
+    al_runs_advise_huge(ptr, bytes);
     struct al_extent *const extent = al_extent_at(extent_idx);
     extent->base_addr = base_addr;
     extent->granules = (uint32_t)((top_addr - base_addr) >> AL_GRANULE_LG);

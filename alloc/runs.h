@@ -82,6 +82,9 @@ AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, u
 /* The run of a large allocation is nobody's from now on: its addresses may be another's. */
 void al_runs_abandon(struct al_runs *runs, const struct al_extent *extent);
 
+/* What opt.thp says about new memory: nothing by default. */
+void al_runs_advise_huge(void *ptr, size_t bytes);
+
 /* Address space of all heaps and all mappings of single allocations, now. Relaxed. */
 extern AL_HIDDEN _Atomic size_t al_runs_total_bytes;
 
