@@ -28,7 +28,7 @@ static void add(struct al_stats_arena *sum, const struct al_stats_arena *one) {
         sum->purged[stale].pass_count += one->purged[stale].pass_count;
         sum->purged[stale].call_count += one->purged[stale].call_count;
         sum->purged[stale].purged_bytes += one->purged[stale].purged_bytes;
-        sum->decay_ms[stale] = al_arenas_decay_ms_get(stale);
+        sum->decay_ms[stale] = al_arenas_decay_ms_get((enum al_stale)stale);
     }
 }
 
