@@ -8,6 +8,7 @@
  */
 #include "alloc/bin.h"
 
+#include "alloc/bin_list.h"
 #include "alloc/map.h"
 #include "alloc/purge.h"
 #include "alloc/slab.h"
@@ -47,7 +48,7 @@ static unsigned wanted_list(const struct al_extent *slab) {
     return quarter < AL_BIN_LIST_COUNT ? quarter : AL_BIN_LIST_COUNT - 1;
 }
 
-static void unlist_locked(struct al_bin *bin, struct al_extent *slab) {
+void al_bin_unlist_locked(struct al_bin *bin, struct al_extent *slab) {
     al_lock_assert_held(&bin->lock);
     const uint32_t prev_idx = slab->slab.prev_idx;
     const uint32_t next_idx = slab->slab.next_idx;
@@ -67,14 +68,14 @@ static void unlist_locked(struct al_bin *bin, struct al_extent *slab) {
 }
 
 /* Puts the slab on the list it belongs to, if it is not there already. */
-static void relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx) {
+void al_bin_relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t idx) {
     al_lock_assert_held(&bin->lock);
     const unsigned list = wanted_list(slab);
 
     if (list == slab->slab.list) {
         return;
     }
-    unlist_locked(bin, slab);
+    al_bin_unlist_locked(bin, slab);
     if (list == AL_BIN_LIST_NONE) {
         return;
     }
@@ -225,7 +226,7 @@ static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uin
             const uint32_t next_idx = slab->slab.next_idx;
             if (slab->slab.free_count != 0) {
                 take_free_list_locked(slab, list, want - list->count);
-                relist_locked(bin, slab, idx);
+                al_bin_relist_locked(bin, slab, idx);
             }
             if (fresh_idx == 0 && slab->slab.carved_count < slab->slab.slot_count) {
                 fresh_idx = idx;
@@ -236,7 +237,7 @@ static void fill_from_slabs_locked(struct al_bin *bin, struct al_list *list, uin
     }
     if (fresh_idx != 0 && list->count < (want + 1) / 2) {
         carve_locked(al_extent_at(fresh_idx), list, want - list->count);
-        relist_locked(bin, al_extent_at(fresh_idx), fresh_idx);
+        al_bin_relist_locked(bin, al_extent_at(fresh_idx), fresh_idx);
     }
 }
 
@@ -258,7 +259,7 @@ static void *take_one_locked(struct al_bin *bin) {
             carve_locked(slab, &list, 1);
         }
         bin->used_count++;
-        relist_locked(bin, slab, idx);
+        al_bin_relist_locked(bin, slab, idx);
         return list.head;
     }
     return NULL;
@@ -274,7 +275,7 @@ static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);
     bin->slab_count++;
-    relist_locked(bin, al_extent_at(idx), idx);
+    al_bin_relist_locked(bin, al_extent_at(idx), idx);
     al_lock_give(&bin->lock);
     return true;
 }
@@ -326,7 +327,7 @@ struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want
     return list;
 }
 
-static void *take_one(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
+void *al_bin_take_kind(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
     AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     void *block = NULL;
 
@@ -383,11 +384,11 @@ static bool put_back_locked(struct al_bin *bin, struct al_extent *slab, uint32_t
     bin->used_count--;
     if (AL_UNLIKELY(slab->slab.free_count == slab->slab.carved_count)) {
         /* Nothing is remote either: a remote block counts as in use until it is drained. */
-        unlist_locked(bin, slab);
+        al_bin_unlist_locked(bin, slab);
         bin->slab_count--;
         return true;
     }
-    relist_locked(bin, slab, idx);
+    al_bin_relist_locked(bin, slab, idx);
     return false;
 }
 
@@ -469,7 +470,7 @@ static bool put_back_remote_locked(struct al_bin *bin, struct al_extent *slab, u
     if (!al_is_debug && slab->slab.free_count + list.count == slab->slab.carved_count) {
         bin->used_count -= list.count;
         bin->slab_count--;
-        unlist_locked(bin, slab);
+        al_bin_unlist_locked(bin, slab);
         return true;
     }
     while (list.head != NULL) {
@@ -509,81 +510,10 @@ void al_bin_drain(struct al_bin *bin) {
 
 void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
     (void)drain_some(bin, 1);
-    return take_one(bin, class_idx, AL_EXTENT_SLAB);
+    return al_bin_take_kind(bin, class_idx, AL_EXTENT_SLAB);
 }
 
-/* ---- sampled slabs: one block at a time, always under the lock ---- */
-
-void *al_bin_sampled_take(struct al_bin *bin, unsigned class_idx) {
-    return take_one(bin, class_idx, AL_EXTENT_SAMPLED);
-}
-
-static uint32_t sampled_slot(const void *block, uint32_t slab_idx) {
-    AL_ASSERT(al_extent_kind(al_extent_at(slab_idx)) == AL_EXTENT_SAMPLED);
-    const struct al_extent *const slab = al_extent_at(slab_idx);
-
-    al_bin_check_block(slab, block);
-    return al_slab_slot_of(slab, (uint32_t)((uintptr_t)block - slab->base_addr));
-}
-
-void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record) {
-    AL_ASSERT(record != NULL);
-    al_extent_at(slab_idx)->slab.records[sampled_slot(block, slab_idx)] = record;
-}
-
-void *al_bin_sampled_record(const void *block, uint32_t slab_idx) {
-    void *const record = al_extent_at(slab_idx)->slab.records[sampled_slot(block, slab_idx)];
-
-    if (record == NULL) {
-        al_die_ptr("freed twice", block);
-    }
-    return record;
-}
-
-void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
-    struct al_extent *const slab = al_extent_at(slab_idx);
-    const uint32_t slot = sampled_slot(block, slab_idx);
-
-    al_lock_take(&bin->lock, AL_RANK_BIN);
-    if (slab->slab.records[slot] == NULL) { /* two threads freed it at the same time */
-        al_die_ptr("freed twice", block);
-    }
-    slab->slab.records[slot] = NULL;
-    set_next(block, slab->slab.free_list);
-    slab->slab.free_list = block;
-    slab->slab.free_count++;
-    bin->used_count--;
-    /* The last slab stays: samples come one by one, and making a slab costs more than the rest
-     * of a sample.
-     */
-    const bool is_surplus = slab->slab.free_count == slab->slab.carved_count && bin->slab_count > 1;
-    if (is_surplus) {
-        unlist_locked(bin, slab);
-        bin->slab_count--;
-    } else {
-        relist_locked(bin, slab, slab_idx);
-    }
-    al_lock_give(&bin->lock);
-    if (is_surplus) {
-        al_slab_destroy(bin->runs, slab_idx);
-    }
-}
-
-void al_bin_drop_empty(struct al_bin *bin) {
-    al_lock_take(&bin->lock, AL_RANK_BIN);
-    uint32_t idx = bin->list_idx[0]; /* where the emptiest are */
-    while (idx != 0 && al_extent_at(idx)->slab.free_count != al_extent_at(idx)->slab.carved_count) {
-        idx = al_extent_at(idx)->slab.next_idx;
-    }
-    if (idx != 0) {
-        unlist_locked(bin, al_extent_at(idx));
-        bin->slab_count--;
-    }
-    al_lock_give(&bin->lock);
-    if (idx != 0) {
-        al_slab_destroy(bin->runs, idx);
-    }
-}
+/* ---- checks ---- */
 
 static void check_slab_locked(const struct al_extent *slab) {
     uint32_t count = 0;

@@ -25,13 +25,10 @@ enum {
      * is left, so that a few busy classes do not starve many.
      */
     BIN_BYTES_FAIR = 32 * 1024,
-    /* Slow visits between two trims (a power of two), and classes looked at by one. */
-    TRIM_TICKS = 64,
+    /* Classes looked at by one trim. */
     TRIM_CLASS_COUNT = 13,
     /* A bin without a slow visit for this many ticks is quiet. */
     QUIET_TICKS = 512,
-    /* Bytes between two looks at decay and at the profiler's byte triggers. */
-    EVENT_BYTES = 256 * 1024,
 };
 
 /* What stands beside a sampled object whose record the profiler could not make. */
@@ -515,7 +512,7 @@ void al_tcache_flush(struct al_tcache *cache) {
 }
 
 /* Empties bins nobody has visited for long, and lets them start small again. */
-static void trim(struct al_tcache *cache) {
+void al_tcache_trim(struct al_tcache *cache) {
     for (unsigned step = 0; step < TRIM_CLASS_COUNT; step++) {
         const unsigned class_idx = 1 + cache->gc_next++ % (AL_CLASS_COUNT - 1);
         struct al_tcache_bin *const bin = &cache->bins[class_idx];
@@ -534,46 +531,6 @@ static void trim(struct al_tcache *cache) {
     }
     al_tcache_send_home(cache, &cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
     al_tcache_run_trim(cache);
-}
-
-void al_tcache_tend(struct al_arena *arena) {
-    AL_ASSERT(arena != NULL);
-    if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0) {
-        al_arena_drain(arena);
-    }
-    al_tcache_expire(arena);
-    al_arena_tick(arena);
-}
-
-static void event(struct al_tcache *cache) {
-    const uint64_t bytes = cache->event_bytes;
-
-    cache->event_bytes = 0;
-    al_tcache_tend(cache->arena);
-    /* An arena whose threads are gone, or asleep, is looked after by the others' threads. */
-    struct al_arena *const other = al_arena_next();
-    if (other != NULL && other != cache->arena) {
-        al_tcache_tend(other);
-    }
-    const int saved_errno = errno;
-    cache->reentry++;
-    al_hooks.allocated(bytes);
-    cache->reentry--;
-    errno = saved_errno;
-}
-
-void al_tcache_visit(struct al_tcache *cache, size_t bytes) {
-    cache->tick++;
-    cache->event_bytes += bytes;
-    if (cache->reentry != 0) {
-        return;
-    }
-    if (AL_UNLIKELY(cache->event_bytes >= EVENT_BYTES)) {
-        event(cache);
-    }
-    if (AL_UNLIKELY(cache->tick % TRIM_TICKS == 0)) {
-        trim(cache);
-    }
 }
 
 /* ---- modes, counters ---- */

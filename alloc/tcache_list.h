@@ -32,6 +32,9 @@ AL_INLINE uint32_t al_tcache_freed_count(const struct al_tcache_bin *bin) {
     return bin->flim - bin->room;
 }
 
+/* Empties bins nobody has visited for long, and lets them start small again. */
+void al_tcache_trim(struct al_tcache *cache);
+
 /* Sends an open batch of remote frees to its slab; an empty one goes nowhere. */
 void al_tcache_send_home(struct al_tcache *cache, struct al_tcache_remote *batch);
 

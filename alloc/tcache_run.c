@@ -97,12 +97,15 @@ void *al_tcache_run_take(struct al_tcache *cache, size_t size_bytes) {
     cache->runs[at].granules = 0;
     cache->run_granules -= granules;
     cache->run_hit_count++;
+    AL_ASSERT(extent->large.record == NULL && extent->granules == granules);
+    AL_ASSERT(al_map_entry_low(al_map_entry(ptr)) == AL_MAP_BUSY);
     extent->large.usable_bytes = al_round_up(size_bytes, AL_PAGE_BYTES);
     al_map_set((uintptr_t)ptr, 1, al_map_entry_make(cache->runs[at].extent_idx, AL_MAP_LARGE));
     return ptr;
 }
 
 void *al_tcache_run_malloc(struct al_tcache *cache, size_t size_bytes) {
+    AL_ASSERT(cache->run_granules <= GRANULES_SUM_MAX);
     const size_t usable_bytes = al_round_up(size_bytes, AL_PAGE_BYTES);
 
     /* One that is to be sampled, or whose countdown is old, goes the long way. */

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: BSD-2-Clause
-//
-// late_cxx_plugin: C++ in a C program, loaded late. Says how its operators new fail.
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * late_cxx_plugin — C++ in a C program, loaded late. Says how its operators new fail.
+ */
 #include <new>
 
 static int handler_calls;
@@ -12,7 +13,7 @@ static void handler() {
 
 extern "C" int late_cxx_check();
 
-// 0: as the standard says; else which part is not so.
+/* 0: as the standard says; else which part is not so. */
 extern "C" __attribute__((visibility("default"))) int late_cxx_check() {
     volatile std::size_t too_large = std::size_t{1} << 60;
 
