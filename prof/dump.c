@@ -24,6 +24,7 @@ static struct {
     struct al_lock lock; /* one dump at a time; held while it is written */
     /* Guarded by lock. */
     struct pf_sink sink;
+    bool is_closed; /* the process ends: no dump begins but of the thread that ends it */
 
     struct al_lock name_lock; /* never held together with lock */
     /* Guarded by name_lock. */
@@ -34,6 +35,7 @@ static struct {
 } dump;
 
 static AL_TLS_IE bool is_dumping; /* this thread holds dump.lock */
+static AL_TLS_IE bool is_closer;  /* this thread called pf_dump_close */
 
 static bool ends_with(const char *str, const char *end) {
     const size_t str_bytes = strlen(str);
@@ -68,10 +70,13 @@ static int write_to(const char *path) {
     if (is_dumping) {
         return EDEADLK;
     }
+    int err = ECANCELED;
     al_lock_take(&dump.lock, AL_RANK_DUMP);
-    is_dumping = true;
-    const int err = write_locked(path);
-    is_dumping = false;
+    if (!dump.is_closed || is_closer) {
+        is_dumping = true;
+        err = write_locked(path);
+        is_dumping = false;
+    }
     al_lock_give(&dump.lock);
     return err;
 }
@@ -109,9 +114,11 @@ int pf_dump_to(const char *path) {
     return err;
 }
 
-void pf_dump_wait(void) {
+void pf_dump_close(void) {
+    is_closer = true;
     if (!is_dumping) {
         al_lock_take(&dump.lock, AL_RANK_DUMP);
+        dump.is_closed = true;
         al_lock_give(&dump.lock);
     }
 }
@@ -152,7 +159,7 @@ int pf_dump_automatic(char letter, bool is_loud) {
     if (err == 0) {
         err = write_to(name);
     }
-    if (err != 0 && err != EFAULT && is_loud) {
+    if (err != 0 && err != EFAULT && err != ECANCELED && is_loud) {
         report(name, err);
     }
     return err;

@@ -6,7 +6,8 @@
  * Threads: any; one dump at a time (rank AL_RANK_DUMP). Never from inside malloc. A fork does not
  *          wait for a dump: its child begins with none.
  * Fails:   an errno value; pf_dump_automatic also says it in one line. Nothing half-written
- *          is left. EDEADLK: a signal handler interrupted a dump of its own thread.
+ *          is left. EDEADLK: a signal handler interrupted a dump of its own thread. ECANCELED:
+ * another thread is ending the process.
  */
 #ifndef PF_DUMP_H
 #define PF_DUMP_H
@@ -23,8 +24,9 @@ int pf_dump_to(const char *path);
  */
 int pf_dump_automatic(char letter, bool is_loud);
 
-/* Returns when no dump is under way that was when it was called. */
-void pf_dump_wait(void);
+/* At exit: returns when no dump is under way, and none begins any more but of the calling thread.
+ */
+void pf_dump_close(void);
 
 /* ENAMETOOLONG: the prefix does not fit a path. */
 int pf_dump_set_prefix(const char *prefix);

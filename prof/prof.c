@@ -160,14 +160,11 @@ bool pf_exit(void) {
     }
     al_sample_set(false, al_sample_rate_lg());
     pf_trigger_finish();
-    pf_dump_wait(); /* another thread's prof.dump: exit would leave half of it behind */
-    if (!al_options.prof) {
-        return false;
-    }
-    if (al_options.prof_final) {
+    if (al_options.prof && al_options.prof_final) {
         (void)pf_dump_automatic(PF_FORMAT_LETTER_FINAL, true);
     }
-    const bool has_leaks = al_options.prof_leak && pf_leak_report();
+    const bool has_leaks = al_options.prof && al_options.prof_leak && pf_leak_report();
+    pf_dump_close(); /* another thread's prof.dump: exit would leave half of it behind */
     return has_leaks && al_options.prof_leak_error && al_options.prof_final;
 }
 

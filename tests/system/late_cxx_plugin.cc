@@ -16,6 +16,7 @@ extern "C" int late_cxx_check();
 /* 0: as the standard says; else which part is not so. */
 extern "C" __attribute__((visibility("default"))) int late_cxx_check() {
     volatile std::size_t too_large = std::size_t{1} << 60;
+    volatile std::size_t no_alignment = 0; /* volatile: the compiler must not see it */
 
     try {
         static char *volatile block = new char[too_large];
@@ -28,7 +29,8 @@ extern "C" __attribute__((visibility("default"))) int late_cxx_check() {
         return 2;
     }
     try {
-        ::operator delete (::operator new (64, std::align_val_t{0}), std::align_val_t{1});
+        ::operator delete (::operator new (64, std::align_val_t{no_alignment}),
+                           std::align_val_t{1});
         return 3;
     } catch (const std::bad_alloc &) {
     }

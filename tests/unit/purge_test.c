@@ -74,7 +74,7 @@ START_TEST(time_moves_both_kinds_on) {
     al_purge_set_decay_ms(&runs, AL_STALE_MUZZY, 1000);
     al_runs_give(&runs, take(200), AL_RUNS_LARGE, true);
     al_purge(&runs, false);
-    for (int kind = AL_STALE_DIRTY; kind <= AL_STALE_MUZZY; kind++) {
+    for (unsigned kind = AL_STALE_DIRTY; kind <= AL_STALE_MUZZY; kind++) {
         const uint64_t earlier_ns = UINT64_C(2000000000);
         ck_assert_uint_eq(stale(kind), 200);
         runs.decay[kind].epoch_ns -= earlier_ns; /* as if the step had begun two seconds ago */

@@ -28,7 +28,7 @@ START_TEST(a_slab_never_carved_is_as_dirty_as_before) {
     const uintptr_t base_addr = make_dirty_run();
     struct al_runs *const runs = &al_arena_at(0)->runs;
 
-    for (int kind = AL_EXTENT_SLAB; kind <= AL_EXTENT_SAMPLED; kind++) {
+    for (unsigned kind = AL_EXTENT_SLAB; kind <= AL_EXTENT_SAMPLED; kind++) {
         const uint32_t slab_idx = al_slab_create(runs, CLASS_IDX, kind);
         ck_assert_uint_eq(al_extent_at(slab_idx)->base_addr, base_addr);
         al_slab_destroy(runs, slab_idx);
