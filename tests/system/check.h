@@ -6,10 +6,12 @@
 #ifndef TESTS_SYSTEM_CHECK_H
 #define TESTS_SYSTEM_CHECK_H
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -59,6 +61,20 @@ static inline void check_free(unsigned char *block) {
         CHECK(block[sizeof(size_bytes) + at] == (size_bytes & 0xff));
     }
     free(block);
+}
+
+/* Memory of the process that is resident now, read without malloc. */
+static inline size_t check_resident_mib(void) {
+    char text[128];
+    const int file = open("/proc/self/statm", O_RDONLY);
+    const ssize_t got = read(file, text, sizeof(text) - 1);
+    char *end = NULL;
+
+    CHECK(file >= 0 && got > 0);
+    (void)close(file);
+    text[got] = '\0';
+    (void)strtoul(text, &end, 10);
+    return strtoul(end, NULL, 10) * 4096 / (1024 * 1024);
 }
 
 #endif

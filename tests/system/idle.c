@@ -8,7 +8,6 @@
  */
 #include "tests/system/check.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/wait.h>
@@ -29,19 +28,6 @@ enum {
 
 static void *blocks[BLOCK_COUNT];
 
-static size_t resident_mib(void) {
-    char text[128];
-    const int file = open("/proc/self/statm", O_RDONLY);
-    const ssize_t got = read(file, text, sizeof(text) - 1);
-    char *end = NULL;
-
-    CHECK(file >= 0 && got > 0);
-    (void)close(file);
-    text[got] = '\0';
-    (void)strtoul(text, &end, 10);
-    return strtoul(end, NULL, 10) * 4096 / (1024 * 1024);
-}
-
 static void pause_ms(long ms) {
     const struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
 
@@ -52,11 +38,11 @@ static void pause_ms(long ms) {
 static void come_to_rest(const char *after) {
     int waited_ms = 0;
 
-    for (; resident_mib() > REST_MIB_MAX && waited_ms < WAIT_MS_MAX; waited_ms += 100) {
+    for (; check_resident_mib() > REST_MIB_MAX && waited_ms < WAIT_MS_MAX; waited_ms += 100) {
         pause_ms(100);
     }
-    if (resident_mib() > REST_MIB_MAX) {
-        fprintf(stderr, "%s: %zu MiB still resident after %d ms\n", after, resident_mib(),
+    if (check_resident_mib() > REST_MIB_MAX) {
+        fprintf(stderr, "%s: %zu MiB still resident after %d ms\n", after, check_resident_mib(),
                 waited_ms);
         _Exit(1);
     }
@@ -102,7 +88,7 @@ static size_t thread_count(void) {
 int main(void) {
     CHECK(thread_count() == 1);
     (void)fill(NULL);
-    CHECK(resident_mib() > 60);
+    CHECK(check_resident_mib() > 60);
     (void)empty(NULL);
     come_to_rest("freed by the thread that allocated");
 

@@ -7,7 +7,6 @@
  */
 #include "tests/system/check.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,19 +14,6 @@
 enum { BLOCK_COUNT = 100000, BLOCK_BYTES = 1000, REST_MIB_MAX = 40, TRY_COUNT = 1500 };
 
 static void *blocks[BLOCK_COUNT];
-
-static size_t resident_mib(void) {
-    char text[128];
-    const int file = open("/proc/self/statm", O_RDONLY);
-    const ssize_t got = read(file, text, sizeof(text) - 1);
-    char *end = NULL;
-
-    CHECK(file >= 0 && got > 0);
-    (void)close(file);
-    text[got] = '\0';
-    (void)strtoul(text, &end, 10);
-    return strtoul(end, NULL, 10) * 4096 / (1024 * 1024);
-}
 
 static void *fill(void *arg) {
     for (int idx = 0; idx < BLOCK_COUNT; idx++) {
@@ -64,7 +50,7 @@ int main(void) {
 
     CHECK(pthread_create(&threads[0], NULL, fill, NULL) == 0);
     join_all(threads, 1);
-    CHECK(resident_mib() >= 95);
+    CHECK(check_resident_mib() >= 95);
     for (int idx = 0; idx < BLOCK_COUNT; idx++) {
         free(blocks[idx]);
     }
@@ -74,15 +60,15 @@ int main(void) {
     join_all(threads, 7);
     /* Work of the main thread, in small pieces, until decay (3 s here, run.sh) is over. */
     int round = 0;
-    for (; resident_mib() > REST_MIB_MAX && round < 600; round++) {
+    for (; check_resident_mib() > REST_MIB_MAX && round < 600; round++) {
         const struct timespec pause = {0, 20000000};
         for (int n = 0; n < 3000; n++) {
             free(memset(malloc(400), 1, 400));
         }
         (void)nanosleep(&pause, NULL);
     }
-    if (resident_mib() > REST_MIB_MAX) {
-        fprintf(stderr, "%zu MiB resident after %d rounds\n", resident_mib(), round);
+    if (check_resident_mib() > REST_MIB_MAX) {
+        fprintf(stderr, "%zu MiB resident after %d rounds\n", check_resident_mib(), round);
         return 1;
     }
     for (int n = 0; n < 6; n++) {
