@@ -64,6 +64,9 @@ AL_NODISCARD enum al_os_moved al_os_move(void *from, void *to, size_t bytes);
 /* Grows or shrinks a mapping of al_os_map in place. False: nothing happened. */
 AL_NODISCARD bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes);
 
+/* Whether the eight bytes at `ptr` can be read. The kernel tries. */
+bool al_os_is_readable(const void *ptr);
+
 /* Bytes of address space the process may use: RLIMIT_AS, SIZE_MAX if unlimited. */
 size_t al_os_space_limit_bytes(void);
 

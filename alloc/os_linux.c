@@ -172,6 +172,16 @@ bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes) {
     return got == ptr;
 }
 
+bool al_os_is_readable(const void *ptr) {
+    const int saved_errno = errno;
+
+    /* The kernel copies the set before it looks at `how`, which is none: nothing is changed. */
+    (void)syscall(SYS_rt_sigprocmask, -1, ptr, NULL, sizeof(uint64_t));
+    const bool is_readable = errno == EINVAL;
+    errno = saved_errno;
+    return is_readable;
+}
+
 size_t al_os_space_limit_bytes(void) {
     const int saved_errno = errno;
     struct rlimit limit;

@@ -30,7 +30,7 @@ int pf_start(void) {
         pf_trigger_start(); /* prof.gdump may have been switched on, or a fork lost the writer */
         return 0;
     }
-    pf_stack_start(); /* opens a library: with no lock of ours held */
+    pf_stack_start(); /* may open a library: with no lock of ours held */
     al_lock_take(&prof.lock, AL_RANK_PROF);
     const bool has_memory = pf_site_start();
     if (has_memory) {

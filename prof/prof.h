@@ -61,7 +61,7 @@ const char *pf_thread_name_get(void);
  */
 bool pf_exit(void);
 
-/* "libunwind", "libgcc" or "none". */
+/* A word of opt.prof_unwinder; "none": profiling has not begun. */
 const char *pf_unwinder_name(void);
 
 /* The profiler's own cost since start. */

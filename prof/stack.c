@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stack — libunwind's walk if it can be loaded, else libgcc's, which is linked in.
+ * stack — chooses who walks, and leaves our own frames out.
+ *
+ * Our own walk (walk.h) takes no lock and no memory; where it meets a frame it has no rule for,
+ * libgcc's, linked in, walks that stack again. libunwind is there for those who ask for it
+ * (opt.prof_unwinder).
  *
  * libunwind can keep the rules it has worked out in a cache. The global one is behind a lock that
  * is held while the loader's lock is asked for; a thread that samples inside its own
@@ -9,13 +13,15 @@
  * unw_backtrace has a cache of its own above it, one a thread and behind no lock, and that is the
  * one that counts (docs/decisions/0003).
  *
- * What is left is the loader's lock, which a walk holds for moments and a child of fork may find
- * held for ever. libgcc's walk asks the loader's table of objects, which has no lock: it serves
- * while a fork is coming, and for good in a child whose parent had threads.
+ * What is left is the loader's lock, which its walk holds for moments and a child of fork may find
+ * held for ever. So while a fork is coming, and for good in a child whose parent had threads, our
+ * own walk serves instead.
  */
 #include "prof/stack.h"
 
+#include "alloc/options.h"
 #include "alloc/os.h"
+#include "prof/walk.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -28,12 +34,6 @@
 enum {
     UNW_CACHE_NONE = 0,  /* unw_caching_policy_t of libunwind.h */
     OWN_FRAMES_MAX = 24, /* frames of ours between malloc and the walk, at most */
-    /* unw_backtrace's cache takes 256 KiB of each thread, all of it written to with the thread's
-     * first walk. Up to here libgcc walks, 20 times slower and with no memory of its own: 200
-     * threads with a sample each cost 35 MiB before. At 512 KiB a thread has allocated 16 MiB by
-     * then.
-     */
-    CACHE_WORTH_WALKS = 32,
     /* A fork waits this long for walks to end: the forking thread itself may hold the loader's
      * lock that one of them waits for. A walk takes microseconds.
      */
@@ -41,10 +41,13 @@ enum {
     FORK_WAIT_TURN_NS = 1000000,
 };
 
+/* opt.prof_unwinder, in the order of its words. */
+enum { UNWINDER_TABLES, UNWINDER_LIBUNWIND, UNWINDER_LIBGCC, UNWINDER_FRAME_POINTERS };
+
 typedef int (*backtrace_function)(void **frames, int depth_max);
 
 static struct {
-    _Atomic(backtrace_function) backtrace; /* NULL: libgcc's walk */
+    _Atomic(backtrace_function) backtrace; /* NULL: not asked for, or not to be had */
     _Atomic bool is_started;
     /* Addresses of our own code: set once by start, empty before. */
     _Atomic uintptr_t own_low, own_high;
@@ -59,9 +62,6 @@ static struct {
 
 /* Of walk_count, this thread's: it may be interrupted by a handler that forks. */
 static AL_TLS_IE uint32_t own_walk_count;
-
-/* Walks of this thread by libgcc, up to CACHE_WORTH_WALKS. */
-static AL_TLS_IE uint32_t own_first_walks;
 
 /* The ends of the section that the products put all our code into; NULL in unit tests, where no
  * frame is left out. Not AL_HIDDEN: hidden and undefined would not be NULL.
@@ -101,24 +101,20 @@ static bool has_loader(void) {
 static void *open_libunwind(void) {
     if (!has_loader()) { /* glibc would crash later, inside a library it opened */
         al_message_write("<jemalloc>: a static program opens no library: stacks are walked by "
-                         "libgcc, some 20 times slower than by libunwind\n");
+                         "prof_unwinder:tables\n");
         return NULL;
     }
     void *const library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (library == NULL) {
-        al_message_write(
-            "<jemalloc>: libunwind.so.8 cannot be loaded: stacks are walked by libgcc, "
-            "some 20 times slower (Debian: apt install libunwind8)\n");
+        al_message_write("<jemalloc>: libunwind.so.8 cannot be loaded: stacks are walked by "
+                         "prof_unwinder:tables (Debian: apt install libunwind8)\n");
     }
     return library;
 }
 
-void pf_stack_start(void) {
-    if (atomic_exchange(&unwinder.is_started, true)) {
-        return;
-    }
-    find_own_range();
+static void start_libunwind(void) {
     void *const library = open_libunwind();
+
     if (library == NULL) {
         return;
     }
@@ -133,14 +129,33 @@ void pf_stack_start(void) {
     atomic_store_explicit(&unwinder.backtrace, backtrace, memory_order_release);
 }
 
+void pf_stack_start(void) {
+    if (atomic_exchange(&unwinder.is_started, true)) {
+        return;
+    }
+    find_own_range();
+    if (al_options.prof_unwinder == UNWINDER_LIBUNWIND) {
+        start_libunwind();
+    }
+}
+
 const char *pf_stack_unwinder(void) {
-    return atomic_load(&unwinder.backtrace) != NULL && !atomic_load(&unwinder.is_loader_lost)
-               ? "libunwind"
-               : "libgcc";
+    static const char *const names[] = {
+        [UNWINDER_TABLES] = "tables",
+        [UNWINDER_LIBUNWIND] = "libunwind",
+        [UNWINDER_LIBGCC] = "libgcc",
+        [UNWINDER_FRAME_POINTERS] = "frame_pointers",
+    };
+    const bool has_libunwind =
+        atomic_load(&unwinder.backtrace) != NULL && !atomic_load(&unwinder.is_loader_lost);
+
+    return al_options.prof_unwinder == UNWINDER_LIBUNWIND && !has_libunwind
+               ? names[UNWINDER_TABLES]
+               : names[al_options.prof_unwinder];
 }
 
 struct walk {
-    void **frames;
+    uintptr_t *frames;
     uint32_t count;
     uint32_t depth_max;
 };
@@ -152,7 +167,7 @@ static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)
     if (walk->count == walk->depth_max) {
         return _URC_END_OF_STACK;
     }
-    walk->frames[walk->count++] = (void *)(uintptr_t)_Unwind_GetIP(context);
+    walk->frames[walk->count++] = (uintptr_t)_Unwind_GetIP(context);
     return _URC_NO_REASON;
 }
 
@@ -174,38 +189,60 @@ static bool begin_libunwind_walk(void) {
     return false;
 }
 
-/* Inline: one frame less to walk. */
-AL_INLINE uint32_t walk_all(void **walked, uint32_t depth_max) {
-    AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX);
-    const backtrace_function backtrace =
-        atomic_load_explicit(&unwinder.backtrace, memory_order_acquire);
-
-    if (own_first_walks < CACHE_WORTH_WALKS) {
-        own_first_walks++;
-    } else if (AL_LIKELY(backtrace != NULL) && begin_libunwind_walk()) {
-        const int got = backtrace(walked, (int)depth_max);
-        end_libunwind_walk();
-        return got > 0 ? (uint32_t)got : 0;
-    }
+static AL_NOINLINE uint32_t walk_by_libgcc(uintptr_t *walked, uint32_t depth_max) {
     struct walk walk = {walked, 0, depth_max};
+
     (void)_Unwind_Backtrace(walk_step, &walk);
     return walk.count;
 }
 
+static uint32_t walk_by_tables(uintptr_t *walked, uint32_t depth_max) {
+    bool is_whole = false;
+    const uint32_t count = pf_walk_tables(walked, depth_max, &is_whole);
+
+    return AL_LIKELY(is_whole) ? count : walk_by_libgcc(walked, depth_max);
+}
+
+static AL_NOINLINE uint32_t walk_by_libunwind(uintptr_t *walked, uint32_t depth_max) {
+    const backtrace_function backtrace =
+        atomic_load_explicit(&unwinder.backtrace, memory_order_acquire);
+
+    if (backtrace == NULL || !begin_libunwind_walk()) {
+        return walk_by_tables(walked, depth_max);
+    }
+    const int got = backtrace((void **)walked, (int)depth_max);
+    end_libunwind_walk();
+    return got > 0 ? (uint32_t)got : 0;
+}
+
+static uint32_t walk_all(uintptr_t *walked, uint32_t depth_max) {
+    AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX);
+    switch (al_options.prof_unwinder) {
+    case UNWINDER_LIBUNWIND:
+        return walk_by_libunwind(walked, depth_max);
+    case UNWINDER_LIBGCC:
+        return walk_by_libgcc(walked, depth_max);
+    case UNWINDER_FRAME_POINTERS:
+        return pf_walk_frame_pointers(walked, depth_max);
+    default:
+        return walk_by_tables(walked, depth_max);
+    }
+}
+
 AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
-    void *walked[PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX];
+    uintptr_t walked[PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX];
     const uintptr_t low = atomic_load_explicit(&unwinder.own_low, memory_order_relaxed);
     const uintptr_t high = atomic_load_explicit(&unwinder.own_high, memory_order_relaxed);
 
     AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX);
     const uint32_t count = walk_all(walked, depth_max + OWN_FRAMES_MAX);
     uint32_t first = 0;
-    while (first < count && (uintptr_t)walked[first] >= low && (uintptr_t)walked[first] < high) {
+    while (first < count && walked[first] - low < high - low) {
         first++;
     }
     uint32_t kept = 0;
-    for (; first < count && kept < depth_max && walked[first] != NULL; first++) {
-        frames[kept++] = (uintptr_t)walked[first];
+    for (; first < count && kept < depth_max && walked[first] != 0; first++) {
+        frames[kept++] = walked[first];
     }
     return kept;
 }

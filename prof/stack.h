@@ -2,10 +2,10 @@
  *
  * stack — who called malloc: return addresses, the leaf first.
  *
- * Owns:    the handle of libunwind, which stays loaded.
+ * Owns:    the handle of libunwind, if opt.prof_unwinder asks for it; it stays loaded.
  * Threads: any; nothing of ours is locked while a stack is walked. libunwind takes the loader's
- *          lock; in the child of a process that had threads, and while a fork is coming, libgcc
- *          walks, which takes none.
+ *          lock; in the child of a process that had threads, and while a fork is coming, our own
+ *          walk serves, which takes none.
  * Fails:   a stack of no frames.
  * Why not -lunwind: linking it would replace the process's own backtrace() and
  *          _Unwind_Backtrace. It is opened by name, privately, when profiling first starts.
@@ -17,7 +17,7 @@
 
 enum { PF_STACK_DEPTH_MAX = 256 };
 
-/* Finds the unwinder. Never inside malloc: it opens a library. Once; later calls do nothing. */
+/* Finds the unwinder. Never inside malloc: it may open a library. Once; later calls do nothing. */
 void pf_stack_start(void);
 
 /* Fills `frames` with up to `depth_max` return addresses, allocator's own frames left out by

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * walk — a rule an address, looked up in a direct-mapped table, and three registers.
+ *
+ * A slot of the table is two words, written without a lock: the rule, and the key mixed with the
+ * rule. A reader that meets the halves of two writers finds a key that is nobody's.
+ *
+ * A library can be unloaded and another one loaded in its place. So the key names the object too,
+ * by a hash of where it lies and of how its unwind tables begin; whose object an address is in, the
+ * loader's table says without a lock, asked once for each run of frames in one object.
+ */
+#include "prof/walk.h"
+
+#include "alloc/os.h"
+#include "prof/cfi.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#if defined(__x86_64__)
+
+enum {
+    FIRST_LG = 9, /* slots, as a power of two */
+    LAST_LG = 15,
+    GROWTH_LG = 3,
+    ADDRESS_BITS = 47,
+    /* How far above the stack pointer its thread's stack may end and still be believed to be the
+     * stack it runs on; most are 8 MiB.
+     */
+    STACK_BYTES_MAX = 16 << 20,
+    /* Below the stack pointer, and nobody's to overwrite: where a function that was interrupted in
+     * its last instructions has left what it restored (psABI 3.2.2).
+     */
+    RED_ZONE_BYTES = 128,
+    /* ucontext_t: the interrupted registers, as the kernel lays them out (uapi/asm/sigcontext.h).
+     */
+    SIGNAL_RBP = 120,
+    SIGNAL_RSP = 160,
+    SIGNAL_RIP = 168,
+};
+
+/* ---- the cache ---- */
+
+struct slot {
+    _Atomic uint64_t mixed; /* key ^ rule */
+    _Atomic uint64_t rule;
+};
+
+struct table {
+    struct slot *slots;
+    unsigned lg;
+    _Atomic uint64_t miss_count;
+};
+
+static struct slot first_slots[1 << FIRST_LG];
+static struct table first_table = {.slots = first_slots, .lg = FIRST_LG};
+static _Atomic(struct table *) current = &first_table;
+
+/* A rule in one word: a cfa_offset of 32 bits, an rbp_offset of 27, where rbp is, how to step. */
+enum { RBP_OFFSET_BITS = 27, RBP_OFFSET_SHIFT = 32, SAVED_SHIFT = 59, STEP_SHIFT = 61 };
+
+static uint64_t pack(struct pf_rule rule) {
+    const int32_t limit = 1 << (RBP_OFFSET_BITS - 1);
+
+    if (rule.rbp_offset < -limit || rule.rbp_offset >= limit) {
+        rule = (struct pf_rule){.step = PF_STEP_OTHER};
+    }
+    const uint64_t rbp_offset = (uint64_t)rule.rbp_offset & ((UINT64_C(1) << RBP_OFFSET_BITS) - 1);
+    return (uint32_t)rule.cfa_offset | rbp_offset << RBP_OFFSET_SHIFT |
+           (uint64_t)rule.rbp << SAVED_SHIFT | (uint64_t)rule.step << STEP_SHIFT;
+}
+
+AL_INLINE struct pf_rule unpack(uint64_t packed) {
+    return (struct pf_rule){
+        .step = (enum pf_step)(packed >> STEP_SHIFT),
+        .rbp = (enum pf_saved)(packed >> SAVED_SHIFT & 3),
+        .cfa_offset = (int32_t)(uint32_t)packed,
+        .rbp_offset = (int32_t)((int64_t)(packed << (64 - SAVED_SHIFT)) >>
+                                (64 - SAVED_SHIFT + RBP_OFFSET_SHIFT)),
+    };
+}
+
+AL_INLINE struct slot *slot_of(const struct table *table, uint64_t key) {
+    return &table->slots[(key * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - table->lg)];
+}
+
+/* A larger table, empty; the old one stays mapped, for others may be reading it. */
+static AL_COLD void grow(struct table *table) {
+    AL_ASSERT(table->lg < LAST_LG);
+    const unsigned lg = table->lg + GROWTH_LG;
+    const size_t slots_bytes = sizeof(struct slot) << lg;
+    struct table *const larger = al_os_map(NULL, slots_bytes + AL_PAGE_BYTES);
+
+    if (larger == NULL) {
+        return;
+    }
+    larger->slots = (struct slot *)((char *)larger + AL_PAGE_BYTES);
+    larger->lg = lg;
+    struct table *expected = table;
+    if (!atomic_compare_exchange_strong(&current, &expected, larger)) {
+        (void)al_os_unmap(larger, slots_bytes + AL_PAGE_BYTES);
+    }
+}
+
+static AL_COLD uint64_t learn(struct table *table, const struct pf_object *object, uint64_t key,
+                              uintptr_t address) {
+    const uint64_t rule = pack(pf_cfi_rule(object, address));
+    struct slot *const slot = slot_of(table, key);
+
+    atomic_store_explicit(&slot->rule, rule, memory_order_relaxed);
+    atomic_store_explicit(&slot->mixed, key ^ rule, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&table->miss_count, 1, memory_order_relaxed) >> table->lg != 0 &&
+        table->lg < LAST_LG) {
+        grow(table);
+    }
+    return rule;
+}
+
+/* ---- the walk ---- */
+
+struct walk {
+    uintptr_t pc, sp, rbp;
+    uintptr_t readable_end; /* [sp, readable_end) is stack */
+    bool is_exact;          /* pc is where it was interrupted, not a return address */
+    struct pf_object object;
+    uint64_t tag; /* of the object, above ADDRESS_BITS */
+};
+
+/* Where the kernel put what a process starts with: above the first thread's stack. */
+static uintptr_t first_stack_end(void) {
+    static _Atomic uintptr_t known;
+    uintptr_t end = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (AL_UNLIKELY(end == 0)) {
+        end = getauxval(AT_RANDOM) & ~(uintptr_t)(sizeof(uintptr_t) - 1);
+        atomic_store_explicit(&known, end, memory_order_relaxed);
+    }
+    return end;
+}
+
+/* The stack that `sp` is on ends at the thread's own data, which glibc puts on its top, or, of the
+ * first thread, where the kernel says. Another stack (a coroutine's) has no end we know.
+ */
+static uintptr_t stack_end(uintptr_t sp) {
+    uintptr_t thread = 0;
+
+    __asm__("mov %%fs:0, %0" : "=r"(thread));
+    if (thread - sp <= STACK_BYTES_MAX) {
+        return thread;
+    }
+    return first_stack_end() - sp <= STACK_BYTES_MAX ? first_stack_end() : sp;
+}
+
+/* False: there is nothing to read, or it is not where a stack can go on. */
+static bool read_word(struct walk *walk, uintptr_t address, uintptr_t *value) {
+    if (AL_UNLIKELY(address % sizeof(*value) != 0 || address < walk->sp - RED_ZONE_BYTES)) {
+        return false;
+    }
+    if (AL_UNLIKELY(address >= walk->readable_end)) {
+        const uintptr_t page = address & ~(uintptr_t)(AL_PAGE_BYTES - 1);
+        if (!al_os_is_readable((const void *)page)) {
+            return false;
+        }
+        if (page <= walk->readable_end) { /* the next one; others are asked for again */
+            walk->readable_end = page + AL_PAGE_BYTES;
+        }
+    }
+    *value = *(const uintptr_t *)address;
+    return true;
+}
+
+static bool find_object(struct walk *walk, uintptr_t address) {
+    struct dl_find_object found;
+
+    if (_dl_find_object((void *)address, &found) != 0) {
+        return false;
+    }
+    walk->object = (struct pf_object){(uintptr_t)found.dlfo_map_start,
+                                      (uintptr_t)found.dlfo_map_end, found.dlfo_eh_frame};
+    uint64_t hash = walk->object.low ^ (uintptr_t)found.dlfo_link_map << 16;
+    if (found.dlfo_eh_frame != NULL) {
+        uint64_t words[2]; /* encodings, distance to .eh_frame; its count, its first function */
+        memcpy(words, found.dlfo_eh_frame, sizeof(words));
+        hash = (hash ^ words[0]) * UINT64_C(0xD6E8FEB86659FD93) ^ words[1];
+    }
+    walk->tag = (hash * UINT64_C(0x9E3779B97F4A7C15)) >> ADDRESS_BITS << ADDRESS_BITS;
+    return true;
+}
+
+/* False: the address is in no object. */
+AL_INLINE bool rule_at(struct walk *walk, uintptr_t address, struct pf_rule *rule) {
+    if (AL_UNLIKELY(address - walk->object.low >= walk->object.high - walk->object.low) &&
+        !find_object(walk, address)) {
+        return false;
+    }
+    struct table *const table = atomic_load_explicit(&current, memory_order_acquire);
+    const uint64_t key = address | walk->tag;
+    struct slot *const slot = slot_of(table, key);
+    uint64_t packed = atomic_load_explicit(&slot->rule, memory_order_relaxed);
+    if (AL_UNLIKELY((atomic_load_explicit(&slot->mixed, memory_order_relaxed) ^ packed) != key)) {
+        packed = learn(table, &walk->object, key, address);
+    }
+    *rule = unpack(packed);
+    return true;
+}
+
+/* To what a signal interrupted; its stack may be another one. False: it cannot be read. */
+static bool step_signal(struct walk *walk) {
+    const uintptr_t saved = walk->sp;
+    uintptr_t sp = 0;
+
+    if (!read_word(walk, saved + SIGNAL_RBP, &walk->rbp) ||
+        !read_word(walk, saved + SIGNAL_RIP, &walk->pc) ||
+        !read_word(walk, saved + SIGNAL_RSP, &sp)) {
+        return false;
+    }
+    walk->sp = sp;
+    walk->readable_end = stack_end(sp);
+    walk->is_exact = true;
+    return true;
+}
+
+/* To the caller. False: the stack ends or cannot be followed. */
+AL_INLINE bool step(struct walk *walk, struct pf_rule rule) {
+    const uintptr_t cfa_offset = (uintptr_t)(intptr_t)rule.cfa_offset;
+    uintptr_t cfa = walk->sp + cfa_offset;
+
+    if (rule.step == PF_STEP_RBP) {
+        cfa = walk->rbp + cfa_offset;
+    } else if (AL_UNLIKELY(rule.step == PF_STEP_RBP_DEREF)) {
+        if (!read_word(walk, walk->rbp + cfa_offset, &cfa)) {
+            return false;
+        }
+    } else if (AL_UNLIKELY(rule.step != PF_STEP_RSP)) {
+        return rule.step == PF_STEP_SIGNAL && step_signal(walk);
+    }
+    const uintptr_t rbp_offset = (uintptr_t)(intptr_t)rule.rbp_offset;
+    const uintptr_t rbp_at = (rule.rbp == PF_SAVED_AT_RBP ? walk->rbp : cfa) + rbp_offset;
+    if (cfa <= walk->sp || !read_word(walk, cfa - sizeof(cfa), &walk->pc) ||
+        (rule.rbp != PF_SAVED_SAME && !read_word(walk, rbp_at, &walk->rbp))) {
+        return false;
+    }
+    walk->sp = cfa;
+    walk->is_exact = false;
+    return true;
+}
+
+/* The function that expands this has a frame pointer, and begins with its caller. */
+#define BEGIN_AT_CALLER(walk)                                                                      \
+    do {                                                                                           \
+        const uintptr_t *const frame = __builtin_frame_address(0);                                 \
+        (walk)->rbp = frame[0];                                                                    \
+        (walk)->pc = frame[1];                                                                     \
+        (walk)->sp = (uintptr_t)(frame + 2);                                                       \
+        (walk)->readable_end = stack_end((walk)->sp);                                              \
+    } while (0)
+
+AL_NOINLINE uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole) {
+    AL_ASSERT(frames != NULL && depth_max > 0);
+    struct walk walk = {.is_exact = false};
+    struct pf_rule rule = {.step = PF_STEP_NONE};
+    uint32_t count = 0;
+
+    BEGIN_AT_CALLER(&walk);
+    while (count < depth_max && walk.pc != 0) {
+        frames[count++] = walk.pc;
+        rule.step = PF_STEP_NONE;
+        if (!rule_at(&walk, walk.pc - (walk.is_exact ? 0 : 1), &rule) || !step(&walk, rule)) {
+            break;
+        }
+    }
+    *is_whole = rule.step != PF_STEP_OTHER;
+    return count;
+}
+
+AL_NOINLINE uint32_t pf_walk_frame_pointers(uintptr_t *frames, uint32_t depth_max) {
+    AL_ASSERT(frames != NULL && depth_max > 0);
+    struct walk walk = {.is_exact = false};
+    uint32_t count = 0;
+
+    BEGIN_AT_CALLER(&walk);
+    while (count < depth_max && walk.pc != 0) {
+        frames[count++] = walk.pc;
+        const uintptr_t frame = walk.rbp;
+        if (!read_word(&walk, frame, &walk.rbp) ||
+            !read_word(&walk, frame + sizeof(frame), &walk.pc)) {
+            break;
+        }
+        walk.sp = frame + 2 * sizeof(frame);
+    }
+    return count;
+}
+
+#else
+
+uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole) {
+    AL_ASSERT(frames != NULL && depth_max > 0);
+    *is_whole = false;
+    return 0;
+}
+
+uint32_t pf_walk_frame_pointers(uintptr_t *frames, uint32_t depth_max) {
+    AL_ASSERT(frames != NULL && depth_max > 0);
+    return 0;
+}
+
+#endif
