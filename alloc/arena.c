@@ -12,8 +12,10 @@
 
 #include <errno.h>
 
-/* jemalloc's number: threads seldom meet in an arena, and memory is not spread too thin. */
-enum { ARENAS_PER_CPU = 4 };
+/* A block that is freed where it was allocated, in the same arena, takes the fast path and goes
+ * round; so few arenas are better, as long as their locks are free (docs/decisions/0006).
+ */
+enum { CPUS_PER_ARENA = 2 };
 
 _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
 
@@ -71,7 +73,7 @@ unsigned al_arena_auto_count(void) {
         return auto_count;
     }
     const unsigned cpu_count = al_os_cpu_count();
-    auto_count = cpu_count > 1 ? cpu_count * ARENAS_PER_CPU : 1;
+    auto_count = (cpu_count + CPUS_PER_ARENA - 1) / CPUS_PER_ARENA;
     auto_count = auto_count < AL_ARENA_COUNT_MAX / 2 ? auto_count : AL_ARENA_COUNT_MAX / 2;
     al_lock_take(&table.lock, AL_RANK_ARENAS);
     if (table.auto_count == 0) {
@@ -177,8 +179,13 @@ struct al_arena *al_arena_next(void) {
                : al_arena_at(atomic_fetch_add_explicit(&next_idx, 1, memory_order_relaxed) % count);
 }
 
-void al_arena_drain(struct al_arena *arena) {
+void al_arena_drain(struct al_arena *arena, bool all) {
     AL_ASSERT(arena != NULL);
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        if (all || al_stock_is_idle(&arena->stocks[class_idx])) {
+            al_stock_flush(&arena->stocks[class_idx], &arena->bins[class_idx]);
+        }
+    }
     if (!atomic_load_explicit(&arena->runs.has_remote, memory_order_relaxed)) {
         return;
     }
@@ -218,6 +225,7 @@ static void fork_lock(struct al_lock *lock, enum al_rank rank, enum fork_step st
 
 static void fork_bins(struct al_arena *arena, enum fork_step step) {
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
+        fork_lock(&arena->stocks[class_idx].lock, AL_RANK_STOCK, step);
         fork_lock(&arena->bins[class_idx].lock, AL_RANK_BIN, step);
         fork_lock(&arena->sampled[class_idx].lock, AL_RANK_BIN, step);
     }

@@ -16,6 +16,7 @@
 #include "alloc/class.h"
 #include "alloc/map.h"
 #include "alloc/runs.h"
+#include "alloc/stock.h"
 
 struct al_tcache;
 
@@ -40,6 +41,7 @@ struct al_arena {
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_runs runs;
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_bin bins[AL_CLASS_COUNT];
     struct al_bin sampled[AL_CLASS_COUNT];
+    struct al_stock stocks[AL_CLASS_COUNT];
 };
 
 extern _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
@@ -48,7 +50,7 @@ AL_INLINE struct al_arena *al_arena_at(unsigned arena_idx) {
     return atomic_load_explicit(&al_arenas[arena_idx], memory_order_acquire);
 }
 
-/* Makes arena 0. Called once at start. auto_count: 0 asks for 4 a processor, found out when
+/* Makes arena 0. Called once at start. auto_count: 0 asks for one for 2 processors, found out when
  * the second thread comes. */
 void al_arena_boot(unsigned auto_count, const ssize_t decay_ms[AL_STALE_COUNT]);
 
@@ -62,8 +64,10 @@ struct al_arena *al_arena_get(unsigned arena_idx);
 /* An arena, another one each time it is asked; NULL: there is none at this place of the table. */
 struct al_arena *al_arena_next(void);
 
-/* Takes home what other threads freed (al_bin_drain of all bins that may have some). */
-void al_arena_drain(struct al_arena *arena);
+/* Takes home what other threads freed (al_bin_drain of all bins that may have some), and what lies
+ * between caches since the last time, or all of that.
+ */
+void al_arena_drain(struct al_arena *arena, bool all);
 
 /* Runs whatever is due: purging by decay. Slow paths call it about every 64 KiB. */
 void al_arena_tick(struct al_arena *arena);

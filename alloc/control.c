@@ -27,7 +27,7 @@ int al_arena_lookup(const void *ptr, unsigned *arena_idx) {
 /* ---- purging ---- */
 
 static void purge_arena(struct al_arena *arena, bool all) {
-    al_arena_drain(arena);
+    al_arena_drain(arena, true);
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         al_bin_drop_empty(&arena->sampled[class_idx]);
     }

@@ -27,6 +27,7 @@ enum al_rank {
     AL_RANK_THREADS,   /* alloc: the list of thread caches */
     AL_RANK_PARKED,    /* alloc: caches without a thread */
     AL_RANK_ARENAS,    /* alloc: the table of arenas */
+    AL_RANK_STOCK,     /* alloc: lists between caches, of one class of one arena */
     AL_RANK_BIN,       /* alloc: one class of one arena */
     AL_RANK_RUNS,      /* alloc: free runs of one arena */
     AL_RANK_EXTENTS,   /* alloc: unused extent descriptors */

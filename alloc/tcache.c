@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * tcache — filling, sampling, flushing, trimming: all that happens when a fast list runs out.
+ * tcache — filling, sampling, giving back: all that happens when a fast list runs out.
  */
 #include "alloc/tcache.h"
 
@@ -25,10 +25,13 @@ enum {
      * is left, so that a few busy classes do not starve many.
      */
     BIN_BYTES_FAIR = 32 * 1024,
-    /* Classes looked at by one trim. */
-    TRIM_CLASS_COUNT = 13,
-    /* A bin without a slow visit for this many ticks is quiet. */
-    QUIET_TICKS = 512,
+    /* Up to twice what is filled at once grows with each filling. */
+    FILL_BYTES_MAX = 8 * 1024,
+    /* All lists together may grow by this part of what the thread has allocated: who did little
+     * keeps little. And by so much in any case, for one busy class.
+     */
+    VOLUME_SHARE = 16,
+    VOLUME_FREE_BYTES = 32 * 1024,
 };
 
 /* What stands beside a sampled object whose record the profiler could not make. */
@@ -40,7 +43,7 @@ static uint32_t bin_cap(unsigned class_idx) {
     return cap < BIN_COUNT_MIN ? BIN_COUNT_MIN : cap < BIN_COUNT_MAX ? cap : BIN_COUNT_MAX;
 }
 
-static uint32_t flim_start(unsigned class_idx) {
+uint32_t al_tcache_flim_start(unsigned class_idx) {
     const uint32_t count = (uint32_t)(FLIM_START_BYTES / al_class_bytes(class_idx));
 
     return count > 1 ? count : 1;
@@ -88,8 +91,7 @@ static void install(struct al_tcache *cache, unsigned class_idx, struct al_list 
     al_tcache_visit(cache, bin->alloc_count * al_class_bytes(class_idx));
 }
 
-/* Takes back what install gave: the blocks not yet allocated, and their share of the counts. */
-static struct al_list uninstall(struct al_tcache *cache, unsigned class_idx) {
+struct al_list al_tcache_uninstall(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
     struct al_list list = {bin->alloc, al_list_length(bin->alloc), false};
@@ -119,7 +121,7 @@ static struct al_list uninstall(struct al_tcache *cache, unsigned class_idx) {
 /* The rate or a switch has changed: what was drawn before no longer counts. */
 static void resample(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
-    const struct al_list list = uninstall(cache, class_idx);
+    const struct al_list list = al_tcache_uninstall(cache, class_idx);
 
     cold->epoch = al_sample_epoch();
     cold->countdown = draw(cache, class_idx);
@@ -271,7 +273,7 @@ static void reset_freed(struct al_tcache_bin *bin) {
     bin->room = bin->flim;
 }
 
-static struct al_list take_freed(struct al_tcache *cache, unsigned class_idx) {
+struct al_list al_tcache_take_freed(struct al_tcache *cache, unsigned class_idx) {
     AL_ASSERT(cache->bins[class_idx].room <= cache->bins[class_idx].flim);
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     const struct al_list list = {bin->freed, al_tcache_freed_count(bin), false};
@@ -290,8 +292,9 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
         cold->cap = (uint16_t)bin_cap(class_idx);
     }
     const uint32_t cap = cold->cap;
-    const uint32_t step =
-        bin->flim / 4 > flim_start(class_idx) ? bin->flim / 4 : flim_start(class_idx);
+    const uint32_t step = bin->flim / 4 > al_tcache_flim_start(class_idx)
+                              ? bin->flim / 4
+                              : al_tcache_flim_start(class_idx);
     const uint32_t wanted = bin->flim + step < cap ? bin->flim + step : cap;
 
     if (wanted <= bin->flim) {
@@ -302,7 +305,8 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
     const size_t bound_bytes = wanted * size_bytes <= BIN_BYTES_FAIR
                                    ? AL_TCACHE_GROWN_BYTES_MAX
                                    : AL_TCACHE_GROWN_BYTES_MAX / 2;
-    if (cache->grown_bytes + more_bytes > bound_bytes) {
+    if (cache->grown_bytes + more_bytes > bound_bytes ||
+        cache->grown_bytes + more_bytes > cache->volume_bytes / VOLUME_SHARE + VOLUME_FREE_BYTES) {
         return false;
     }
     cache->grown_bytes += (uint32_t)more_bytes;
@@ -323,10 +327,17 @@ static bool refill(struct al_tcache *cache, unsigned class_idx) {
     bin->stamp = cache->tick;
     /* A short list is not worth a visit of its own while the bin can give a longer one. */
     if (al_tcache_freed_count(bin) < long_count - long_count / 4) {
-        list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, long_count);
+        list = al_stock_take(&cache->arena->stocks[class_idx], long_count);
+        if (list.count == 0) {
+            list = al_bin_fill(&cache->arena->bins[class_idx], class_idx, long_count);
+            /* A thread that only allocates, while others free. */
+            if (bin->flim * al_class_bytes(class_idx) < FILL_BYTES_MAX) {
+                (void)grow_freed(cache, class_idx);
+            }
+        }
     }
     if (list.count == 0 && al_tcache_freed_count(bin) != 0) {
-        list = take_freed(cache, class_idx);
+        list = al_tcache_take_freed(cache, class_idx);
         /* The class is busy: let the lists that go round grow, until a visit is cheap. */
         if (bin->flim < BIN_COUNT_MAX) {
             (void)grow_freed(cache, class_idx);
@@ -349,7 +360,7 @@ static void *hidden_take(struct al_tcache *cache, unsigned class_idx) {
         return al_bin_take_one(bin, class_idx);
     }
     if (cold->hidden == NULL) {
-        const struct al_list list = al_bin_fill(bin, class_idx, flim_start(class_idx));
+        const struct al_list list = al_bin_fill(bin, class_idx, al_tcache_flim_start(class_idx));
         cold->hidden = list.head;
         cold->hidden_count = list.count;
     }
@@ -473,64 +484,13 @@ void al_tcache_free_slow(struct al_tcache *cache, unsigned class_idx) {
     if (grow_freed(cache, class_idx)) {
         return;
     }
-    const struct al_list list = take_freed(cache, class_idx);
+    const struct al_list list = al_tcache_take_freed(cache, class_idx);
     if (bin->alloc == NULL && !cache->cold[class_idx].is_pending) {
         install(cache, class_idx, list);
-    } else {
-        al_bin_flush(&cache->arena->bins[class_idx], list);
-        al_tcache_visit(cache, 0);
+        return;
     }
-}
-
-/* ---- flushing and trimming ---- */
-
-static void flush_class(struct al_tcache *cache, unsigned class_idx) {
-    struct al_tcache_cold *const cold = &cache->cold[class_idx];
-    const struct al_list lists[] = {
-        uninstall(cache, class_idx),
-        take_freed(cache, class_idx),
-        {cold->hidden, cold->hidden_count, false},
-    };
-
-    cold->hidden = NULL;
-    cold->hidden_count = 0;
-    for (size_t idx = 0; idx < AL_ARRAY_COUNT(lists); idx++) {
-        if (lists[idx].count != 0) {
-            al_bin_flush(&cache->arena->bins[class_idx], lists[idx]);
-        }
-    }
-}
-
-void al_tcache_flush(struct al_tcache *cache) {
-    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-        flush_class(cache, class_idx);
-    }
-    for (size_t idx = 0; idx < AL_TCACHE_REMOTE_COUNT; idx++) {
-        al_tcache_send_home(cache, &cache->remote[idx]);
-    }
-    al_tcache_run_flush(cache);
-}
-
-/* Empties bins nobody has visited for long, and lets them start small again. */
-void al_tcache_trim(struct al_tcache *cache) {
-    for (unsigned step = 0; step < TRIM_CLASS_COUNT; step++) {
-        const unsigned class_idx = 1 + cache->gc_next++ % (AL_CLASS_COUNT - 1);
-        struct al_tcache_bin *const bin = &cache->bins[class_idx];
-        if (cache->tick - bin->stamp < QUIET_TICKS) {
-            continue;
-        }
-        if (bin->alloc != NULL || bin->freed != NULL || cache->cold[class_idx].is_pending ||
-            cache->cold[class_idx].hidden != NULL) {
-            flush_class(cache, class_idx);
-        }
-        al_bin_drain(&cache->arena->bins[class_idx]); /* what others freed, and nobody took */
-        const uint32_t start = cache->mode != 0 ? 1 : flim_start(class_idx);
-        cache->grown_bytes -= (uint32_t)((bin->flim - start) * al_class_bytes(class_idx));
-        bin->flim = start;
-        bin->room = start;
-    }
-    al_tcache_send_home(cache, &cache->remote[cache->gc_next % AL_TCACHE_REMOTE_COUNT]);
-    al_tcache_run_trim(cache);
+    al_tcache_pass_on(cache, class_idx, list);
+    al_tcache_visit(cache, 0);
 }
 
 /* ---- modes, counters ---- */
@@ -539,7 +499,7 @@ static void set_room(struct al_tcache *cache) {
     cache->grown_bytes = 0;
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         struct al_tcache_bin *const bin = &cache->bins[class_idx];
-        bin->flim = cache->mode != 0 ? 1 : flim_start(class_idx);
+        bin->flim = cache->mode != 0 ? 1 : al_tcache_flim_start(class_idx);
         bin->room = bin->flim;
     }
 }

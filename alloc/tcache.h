@@ -108,14 +108,15 @@ struct al_tcache {
 
     uint64_t large_countdown; /* bytes until the next sampled large allocation */
     uint32_t large_epoch;
-    uint32_t tick;        /* slow visits */
-    uint32_t gc_next;     /* class the next trim begins with */
-    uint32_t full_count;  /* slabs of others that came back whole by its frees */
-    uint32_t grown_bytes; /* sum of (flim - its start) x size over the bins */
-    bool is_sampling;     /* thread.prof.active */
-    uint64_t event_bytes; /* allocated since the last event */
-    void *prof_slot;      /* the profiler's pointer for this thread */
-    uint64_t parked_ns;   /* when its thread ended */
+    uint32_t tick;         /* slow visits */
+    uint32_t gc_next;      /* class the next trim begins with */
+    uint32_t full_count;   /* slabs of others that came back whole by its frees */
+    uint32_t grown_bytes;  /* sum of (flim - its start) x size over the bins */
+    bool is_sampling;      /* thread.prof.active */
+    uint64_t event_bytes;  /* allocated since the last event */
+    uint64_t volume_bytes; /* allocated by this thread, as slow visits see it */
+    void *prof_slot;       /* the profiler's pointer for this thread */
+    uint64_t parked_ns;    /* when its thread ended */
 
     /* Counters of what is not in a bin; one writer, read relaxed. */
     _Atomic uint64_t large_malloc_bytes, large_free_bytes;
@@ -140,6 +141,9 @@ extern AL_HIDDEN struct al_tcache al_null_tcache;
 /* Sets up a zeroed cache for `arena`; and gives back every block it holds. */
 void al_tcache_init(struct al_tcache *cache, struct al_arena *arena, uint32_t mode);
 void al_tcache_flush(struct al_tcache *cache);
+
+/* Gives back all but a little of each class: the cache's thread ends. */
+void al_tcache_shrink(struct al_tcache *cache);
 
 /* Whether the cache's thread, the caller's own, is sampled: if that is new, all is drawn anew. */
 void al_tcache_set_sampling(struct al_tcache *cache, bool is_sampling);

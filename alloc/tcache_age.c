@@ -17,7 +17,7 @@ enum {
 void al_tcache_tend(struct al_arena *arena) {
     AL_ASSERT(arena != NULL);
     if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0) {
-        al_arena_drain(arena);
+        al_arena_drain(arena, false);
     }
     al_tcache_expire(arena);
     al_arena_tick(arena);
@@ -43,6 +43,7 @@ static void event(struct al_tcache *cache) {
 void al_tcache_visit(struct al_tcache *cache, size_t bytes) {
     cache->tick++;
     cache->event_bytes += bytes;
+    cache->volume_bytes += bytes;
     if (cache->reentry != 0) {
         return;
     }

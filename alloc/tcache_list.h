@@ -32,6 +32,18 @@ AL_INLINE uint32_t al_tcache_freed_count(const struct al_tcache_bin *bin) {
     return bin->flim - bin->room;
 }
 
+/* Blocks a freed list has room for to begin with. */
+uint32_t al_tcache_flim_start(unsigned class_idx);
+
+/* Takes the alloc list away: the blocks not yet allocated, and their share of the counts. And the
+ * freed list, which enters the counts.
+ */
+struct al_list al_tcache_uninstall(struct al_tcache *cache, unsigned class_idx);
+struct al_list al_tcache_take_freed(struct al_tcache *cache, unsigned class_idx);
+
+/* To the next cache that wants blocks of the class, else to their slabs. May be empty. */
+void al_tcache_pass_on(struct al_tcache *cache, unsigned class_idx, struct al_list list);
+
 /* Empties bins nobody has visited for long, and lets them start small again. */
 void al_tcache_trim(struct al_tcache *cache);
 

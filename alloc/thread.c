@@ -87,6 +87,7 @@ static void retire(struct al_tcache *cache) {
     al_hooks.thread_ended(&cache->prof_slot);
     cache->reentry--;
     al_tcache_set_mode(cache, 0);
+    al_tcache_shrink(cache);
     al_self = &al_null_tcache;
     own_stage = STAGE_DEAD;
     atomic_fetch_sub(&cache->arena->thread_count, 1);

@@ -723,10 +723,8 @@ struct pf_rule pf_cfi_rule(const struct pf_object *object, uintptr_t address) {
     const struct header *const header = (const void *)object->header;
     struct common common;
 
-    if (header == NULL) {
-        return (struct pf_rule){.step = PF_STEP_NONE};
-    }
-    if (!is_usual(header)) {
+    /* Without: a static program, which hands its tables to libgcc as it starts. */
+    if (header == NULL || !is_usual(header)) {
         return other;
     }
     const uint8_t *const entry = find_entry(header, address);

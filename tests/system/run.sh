@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # run.sh LIBRARY PROGRAM [ARG...]: the program must end well under each of the library's ways of
-# working: as it is, profiled at three rates, without thread caches, in one arena. A program that
+# working: as it is, profiled at three rates, without thread caches, in one arena and in several. A program that
 # has not ended after a minute is taken to hang.
 set -euo pipefail
 
@@ -18,8 +18,8 @@ for arg in "$@"; do
 done
 cd "$TEST_TMPDIR"
 
-for conf in '' dirty_decay_ms:3000,narenas:1 prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12,lg_prof_interval:22 \
-    prof:true,lg_prof_sample:0,prof_final:true tcache:false narenas:1 dirty_decay_ms:0; do
+for conf in '' dirty_decay_ms:3000,narenas:1 prof:true,lg_prof_sample:19 prof:true,lg_prof_sample:12,lg_prof_interval:22,narenas:4 \
+    prof:true,lg_prof_sample:0,prof_final:true tcache:false narenas:8 dirty_decay_ms:0; do
     echo "== MALLOC_CONF=$conf"
     status=0
     timeout --kill-after=5 60 env MALLOC_CONF="$conf" LD_PRELOAD="$library" "$program" "${args[@]}" || status=$?

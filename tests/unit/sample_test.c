@@ -232,7 +232,9 @@ END_TEST
 /* Rate 0 has no chance in it: each allocation by each entry point is one sample. */
 START_TEST(at_rate_0_every_entry_point_is_sampled) {
     void *out = NULL;
+    unsigned arena_idx = 0;
 
+    ck_assert_int_eq(al_arena_create(&arena_idx), 0);
     start(0, SEED);
     for (size_t idx = 0; idx < AL_ARRAY_COUNT(class_sizes); idx++) {
         const size_t size = class_sizes[idx];
@@ -244,7 +246,7 @@ START_TEST(at_rate_0_every_entry_point_is_sampled) {
             al_realloc(NULL, size),
             al_mallocx(size, 0),
             al_mallocx(size, FLAG_NO_TCACHE),
-            al_mallocx(size, flag_arena(1) | FLAG_NO_TCACHE),
+            al_mallocx(size, flag_arena(arena_idx) | FLAG_NO_TCACHE),
         };
         ck_assert_uint_eq(seen.sample_count, (idx + 1) * AL_ARRAY_COUNT(ptrs));
         for (size_t at = 0; at < AL_ARRAY_COUNT(ptrs); at++) {
