@@ -10,6 +10,8 @@
 
 #include "alloc/bits.h"
 
+#include <string.h>
+
 /* State of the sampler; written by al_sample_set, read on slow paths. One word, so that rate
  * and switch can never be seen torn: bit 63 the switch, low 8 bits rate_lg.
  */
@@ -52,23 +54,31 @@ bool al_sample_thread_init(void) {
     return atomic_load_explicit(&sampler.thread_init, memory_order_relaxed);
 }
 
+/* A double: 52 bits of the mantissa, above them the exponent. */
+enum { MANTISSA_BITS = 52 };
+
 double al_sample_minus_ln(double u) {
     AL_ASSERT(u > 0.0 && u <= 1.0);
-    int exponent = 0;
+    /* 2 / (2 k + 1): no division is left to the sample. */
+    static const double factors[] = {2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9,
+                                     2.0 / 7,  2.0 / 5,  2.0 / 3,  2.0 / 1};
+    uint64_t bits = 0;
 
-    /* u = mantissa * 2^exponent with mantissa in [1/sqrt 2, sqrt 2). At most 53 + 1 turns. */
-    while (u < 0.70710678118654752) {
-        u *= 2.0;
-        exponent--;
-    }
-    /* ln m = 2 atanh z, z = (m - 1) / (m + 1), |z| < 0.1716: the term z^17 is below 1e-13. */
-    const double z = (u - 1.0) / (u + 1.0);
+    /* u = m 2^e with m in [1/sqrt 2, sqrt 2): what is below the bits of 1/sqrt 2 borrows one. */
+    memcpy(&bits, &u, sizeof(bits));
+    const uint64_t root_half_bits = UINT64_C(0x3FE6A09E667F3BCD);
+    const int64_t exponent = (int64_t)(bits - root_half_bits) >> MANTISSA_BITS;
+    bits -= (uint64_t)exponent << MANTISSA_BITS;
+    double m = 0.0;
+    memcpy(&m, &bits, sizeof(m));
+    /* ln m = 2 atanh z, z = (m - 1) / (m + 1), |z| < 0.1716: the term z^19 is below 1e-15. */
+    const double z = (m - 1.0) / (m + 1.0);
     const double z2 = z * z;
     double sum = 0.0;
-    for (int power = 17; power >= 1; power -= 2) {
-        sum = sum * z2 + 1.0 / power;
+    for (size_t idx = 0; idx < AL_ARRAY_COUNT(factors); idx++) {
+        sum = sum * z2 + factors[idx];
     }
-    return -(2.0 * z * sum + exponent * 0.69314718055994531);
+    return -(z * sum + (double)exponent * 0.69314718055994531);
 }
 
 double al_sample_one_minus_exp(double x) {
@@ -76,7 +86,7 @@ double al_sample_one_minus_exp(double x) {
     if (x > 40.0) {
         return 1.0; /* exp(-40) is 4e-18: below the last bit of 1 */
     }
-    /* expm1(-x) by halving the argument below 1/16, a series, and doubling back:
+    /* expm1(-x) by halving the argument to below 1/16, a series, and doubling back:
      * 1 - e^(-2y) = d (2 - d) with d = 1 - e^(-y). At most 10 halvings for x <= 40.
      */
     int halvings = 0;
@@ -84,13 +94,14 @@ double al_sample_one_minus_exp(double x) {
         x *= 0.5;
         halvings++;
     }
-    double term = x;
-    double d = x;
-    for (int k = 2; k <= 9; k++) { /* x^10 / 10! is below 3e-19 */
-        term *= -x / k;
-        d += term;
+    /* x (1 - x/2 (1 - x/3 (...))); x^10 / 10! is below 3e-19. */
+    static const double factors[] = {1.0 / 9, 1.0 / 8, 1.0 / 7, 1.0 / 6,
+                                     1.0 / 5, 1.0 / 4, 1.0 / 3, 1.0 / 2};
+    double d = 1.0;
+    for (size_t idx = 0; idx < AL_ARRAY_COUNT(factors); idx++) {
+        d = 1.0 - x * factors[idx] * d;
     }
-    for (; halvings > 0; halvings--) {
+    for (d *= x; halvings > 0; halvings--) {
         d = d * (2.0 - d);
     }
     return d;

@@ -292,14 +292,13 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
         cold->cap = (uint16_t)bin_cap(class_idx);
     }
     const uint32_t cap = cold->cap;
+    if (AL_LIKELY(bin->flim >= cap)) {
+        return false;
+    }
     const uint32_t step = bin->flim / 4 > al_tcache_flim_start(class_idx)
                               ? bin->flim / 4
                               : al_tcache_flim_start(class_idx);
     const uint32_t wanted = bin->flim + step < cap ? bin->flim + step : cap;
-
-    if (wanted <= bin->flim) {
-        return false;
-    }
     const size_t size_bytes = al_class_bytes(class_idx);
     const size_t more_bytes = (wanted - bin->flim) * size_bytes;
     const size_t bound_bytes = wanted * size_bytes <= BIN_BYTES_FAIR

@@ -51,6 +51,41 @@ unsigned pf_site_rate_lg_min(void) {
     return lowest < now ? lowest : now;
 }
 
+/* ---- records ---- */
+
+static struct pf_record *take_record(struct pf_thread *thread) {
+    struct pf_record *record = thread->records;
+
+    if (record != NULL) {
+        thread->records = record->unused_next;
+        thread->record_count--;
+        return record;
+    }
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    record = table.unused;
+    if (record != NULL) {
+        table.unused = record->unused_next;
+    }
+    al_lock_give(&table.lock);
+    return record != NULL ? record : pf_pool_take(sizeof(struct pf_record));
+}
+
+static void give_record(struct pf_record *record) {
+    AL_ASSERT(record != NULL);
+    struct pf_thread *const thread = self;
+
+    if (thread != NULL && thread->record_count < PF_THREAD_RECORD_COUNT_MAX) {
+        record->unused_next = thread->records;
+        thread->records = record;
+        thread->record_count++;
+        return;
+    }
+    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
+    record->unused_next = table.unused;
+    table.unused = record;
+    al_lock_give(&table.lock);
+}
+
 /* ---- threads ---- */
 
 struct pf_thread *pf_thread_first(void) {
@@ -130,6 +165,9 @@ void pf_thread_ended(void) {
 
     if (thread != NULL) {
         self = NULL;
+        while (thread->records != NULL) { /* at most PF_THREAD_RECORD_COUNT_MAX */
+            give_record(take_record(thread));
+        }
         atomic_store(&thread->is_live, false);
         let_go(thread); /* survivors keep the entry, and their lines in dumps, as they are */
     }
@@ -209,18 +247,33 @@ static void take_over_locked(struct pf_site *site, struct pf_cell *cell, struct 
     cell->uid = atomic_load_explicit(&thread->uid, memory_order_relaxed);
 }
 
+/* The calling thread's cell of a site, if it has one. Nobody gives a living thread's cell away. */
+static struct pf_cell *find_cell(struct pf_site *site, const struct pf_thread *thread) {
+    AL_ASSERT(thread == self);
+    const uint64_t uid = atomic_load_explicit(&thread->uid, memory_order_relaxed);
+    struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
+
+    while (cell != NULL && (atomic_load_explicit(&cell->thread, memory_order_relaxed) != thread ||
+                            atomic_load_explicit(&cell->uid, memory_order_relaxed) != uid)) {
+        cell = cell->next;
+    }
+    return cell;
+}
+
 /* The calling thread's cell of a site, by adding one if it has none. NULL: no memory. */
 static struct pf_cell *cell_of(struct pf_site *site, struct pf_thread *thread) {
     AL_ASSERT(site != NULL && thread != NULL);
-    al_lock_take(&site->lock, AL_RANK_PROF_SITE);
-    struct pf_cell *idle = NULL;
-    struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
-    for (; cell != NULL && (cell->thread != thread || is_past(cell)); cell = cell->next) {
-        idle = idle == NULL && is_idle(cell) ? cell : idle;
+    struct pf_cell *const own = find_cell(site, thread);
+    if (AL_LIKELY(own != NULL)) {
+        return own;
     }
-    if (cell == NULL && idle != NULL) {
-        take_over_locked(site, idle, thread);
-        cell = idle;
+    al_lock_take(&site->lock, AL_RANK_PROF_SITE);
+    struct pf_cell *cell = atomic_load_explicit(&site->cells, memory_order_acquire);
+    while (cell != NULL && !is_idle(cell)) {
+        cell = cell->next;
+    }
+    if (cell != NULL) {
+        take_over_locked(site, cell, thread);
     }
     al_lock_give(&site->lock);
     if (cell != NULL) {
@@ -287,24 +340,6 @@ static struct pf_counts share_of(const struct al_sampled *sampled) {
     };
 }
 
-static struct pf_record *take_record(void) {
-    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
-    struct pf_record *record = table.unused;
-    if (record != NULL) {
-        table.unused = record->unused_next;
-    }
-    al_lock_give(&table.lock);
-    return record != NULL ? record : pf_pool_take(sizeof(struct pf_record));
-}
-
-static void give_record(struct pf_record *record) {
-    AL_ASSERT(record != NULL);
-    al_lock_take(&table.lock, AL_RANK_PROF_SITE);
-    record->unused_next = table.unused;
-    table.unused = record;
-    al_lock_give(&table.lock);
-}
-
 static void note_rate(unsigned rate_lg) {
     AL_ASSERT(rate_lg <= AL_SAMPLE_RATE_LG_MAX);
     uint32_t lowest = atomic_load_explicit(&table.rate_lg_min, memory_order_relaxed);
@@ -320,7 +355,7 @@ struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t 
     struct pf_thread *const thread = pf_thread_self();
     struct pf_site *const site = thread != NULL ? intern(frames, depth) : NULL;
     struct pf_cell *const cell = site != NULL ? cell_of(site, thread) : NULL;
-    struct pf_record *const record = cell != NULL ? take_record() : NULL;
+    struct pf_record *const record = cell != NULL ? take_record(thread) : NULL;
 
     if (record == NULL) {
         return NULL;

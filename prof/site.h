@@ -24,7 +24,7 @@
 #include "alloc/hooks.h"
 #include "alloc/lock.h"
 
-enum { PF_THREAD_NAME_BYTES = 64 };
+enum { PF_THREAD_NAME_BYTES = 64, PF_THREAD_RECORD_COUNT_MAX = 32 };
 
 /* Weights are kept in units of 2^-16 objects: integers, so that what a sample added its
  * release takes away exactly.
@@ -46,15 +46,21 @@ struct pf_thread {
     _Atomic bool is_live;
     _Atomic uint64_t hold_count;   /* its samples not yet freed, and 1 while it lives */
     struct pf_thread *unused_next; /* guarded by the registry's lock, as the name */
+    struct pf_record
+        *records; /* unused ones; its thread's alone, up to PF_THREAD_RECORD_COUNT_MAX */
+    uint32_t record_count;
     char name[PF_THREAD_NAME_BYTES];
     /* Sums of a dump being written: guarded by the dump's lock. */
     struct pf_counts live, total;
 };
 
 struct pf_cell {
-    struct pf_cell *next;     /* never changes once listed */
-    struct pf_thread *thread; /* guarded by the site's lock, as all below */
-    uint64_t uid;             /* the thread's when the cell became its own */
+    struct pf_cell *next; /* never changes once listed */
+    /* Guarded by the site's lock, as all below. But a living thread's cell stays its own, so it may
+     * look for its name here without.
+     */
+    _Atomic(struct pf_thread *) thread;
+    _Atomic uint64_t uid; /* the thread's when the cell became its own */
     struct pf_counts live, total;
 };
 

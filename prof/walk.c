@@ -153,19 +153,26 @@ static uintptr_t stack_end(uintptr_t sp) {
     return first_stack_end() - sp <= STACK_BYTES_MAX ? first_stack_end() : sp;
 }
 
-/* False: there is nothing to read, or it is not where a stack can go on. */
-static bool read_word(struct walk *walk, uintptr_t address, uintptr_t *value) {
-    if (AL_UNLIKELY(address % sizeof(*value) != 0 || address < walk->sp - RED_ZONE_BYTES)) {
+/* Whether a word beyond the known end of the stack can be read; often it goes on there. */
+static AL_NOINLINE bool is_readable_beyond(struct walk *walk, uintptr_t address) {
+    const uintptr_t page = address & ~(uintptr_t)(AL_PAGE_BYTES - 1);
+
+    if (!al_os_is_readable((const void *)page)) {
         return false;
     }
-    if (AL_UNLIKELY(address >= walk->readable_end)) {
-        const uintptr_t page = address & ~(uintptr_t)(AL_PAGE_BYTES - 1);
-        if (!al_os_is_readable((const void *)page)) {
-            return false;
-        }
-        if (page <= walk->readable_end) { /* the next one; others are asked for again */
-            walk->readable_end = page + AL_PAGE_BYTES;
-        }
+    if (page <= walk->readable_end) { /* the next one; others are asked for again */
+        walk->readable_end = page + AL_PAGE_BYTES;
+    }
+    return true;
+}
+
+/* False: there is nothing to read, or it is not where a stack can go on. */
+AL_INLINE bool read_word(struct walk *walk, uintptr_t address, uintptr_t *value) {
+    const uintptr_t low = walk->sp - RED_ZONE_BYTES;
+
+    if (AL_UNLIKELY(address % sizeof(*value) != 0 || address < low ||
+                    (address >= walk->readable_end && !is_readable_beyond(walk, address)))) {
+        return false;
     }
     *value = *(const uintptr_t *)address;
     return true;
