@@ -7,10 +7,13 @@
 #include "alloc/bits.h"
 #include "alloc/map.h"
 #include "alloc/os.h"
+#include "alloc/transplant.h"
 
 enum {
     /* Below this, copying costs less than the two system calls and the page faults. */
     MOVE_MIN_BYTES = 1024 * 1024,
+    /* From here on a block is likely to hold a range that pages can be moved to. */
+    TRANSPLANT_MIN_BYTES = 1024 * 1024,
     /* A moved page range cannot merge with its new neighbours in the kernel's eyes, and a
      * process has 65,530 mappings by default: a quarter of them is ours to spend.
      */
@@ -107,8 +110,10 @@ static bool resize_huge(struct al_extent *extent, size_t usable_bytes) {
 
 /* ---- birth and death ---- */
 
+/* *is_zeroed: whether that is wanted, and whether it is so. */
 static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, size_t align_bytes,
                      bool *is_zeroed) {
+    const bool wants_zeroed = *is_zeroed;
     struct al_extent *const extent = al_extent_at(idx);
     const uint32_t align_granules =
         align_bytes > AL_GRANULE_BYTES ? (uint32_t)(align_bytes >> AL_GRANULE_LG) : 1;
@@ -124,10 +129,20 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
         count_huge(arena, al_extent_bytes(extent), 0);
         return true;
     }
-    if (!al_runs_take(&arena->runs, idx, granules_of(usable_bytes), align_granules, AL_RUNS_LARGE,
-                      is_zeroed)) {
-        return false;
-    }
+    enum al_os_moved moved = AL_OS_STAYED;
+    do { /* again only if the kernel gave the addresses away meanwhile, which is rare */
+        if (!al_runs_take(&arena->runs, idx, granules_of(usable_bytes), align_granules,
+                          AL_RUNS_LARGE, is_zeroed)) {
+            return false;
+        }
+        if (!wants_zeroed && usable_bytes >= TRANSPLANT_MIN_BYTES) {
+            moved = al_transplant(&arena->runs, extent);
+        }
+        if (moved == AL_OS_LOST) {
+            al_runs_abandon(&arena->runs, extent);
+        }
+    } while (moved == AL_OS_LOST);
+    *is_zeroed = *is_zeroed && moved == AL_OS_STAYED;
     al_extent_set_kind(extent, AL_EXTENT_LARGE);
     return true;
 }
@@ -265,7 +280,7 @@ void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t si
     AL_ASSERT(ptr != NULL);
     const struct al_extent *const old = al_large_extent(ptr, entry);
     const size_t old_bytes = al_extent_bytes(old);
-    bool is_zeroed = false;
+    bool is_zeroed = true; /* the pages that come there are replaced: none need be found */
 
     if (!may_move(old, size_bytes)) {
         return NULL;

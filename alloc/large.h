@@ -21,7 +21,9 @@
 /* Usable bytes of a large request: whole OS pages. size_bytes <= AL_SIZE_MAX_BYTES. */
 size_t al_large_usable_bytes(size_t size_bytes);
 
-/* align_bytes: a power of two. *is_zeroed: all of it reads as zero. */
+/* align_bytes: a power of two. *is_zeroed: whether the caller would like it to read as zero; and
+ * whether it does. Who does not care may be given pages that were another's.
+ */
 AL_NODISCARD void *al_large_malloc(struct al_arena *arena, size_t size_bytes, size_t align_bytes,
                                    bool *is_zeroed);
 

@@ -61,6 +61,9 @@ void al_os_no_huge(void *ptr, size_t bytes);
 enum al_os_moved { AL_OS_MOVED, AL_OS_STAYED, AL_OS_LOST };
 AL_NODISCARD enum al_os_moved al_os_move(void *from, void *to, size_t bytes);
 
+/* Whether the kernel is Linux major.minor or later. */
+bool al_os_is_linux(int major, int minor);
+
 /* Grows or shrinks a mapping of al_os_map in place. False: nothing happened. */
 AL_NODISCARD bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes);
 

@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,6 +160,23 @@ enum al_os_moved al_os_move(void *from, void *to, size_t bytes) {
     }
     errno = saved_errno;
     return moved;
+}
+
+bool al_os_is_linux(int major, int minor) {
+    const int saved_errno = errno;
+    struct utsname name = {0};
+    int has[2] = {0, 0};
+
+    (void)uname(&name);
+    errno = saved_errno;
+    const char *at = name.release; /* "6.1.0-13-amd64" */
+    for (size_t part = 0; part < AL_ARRAY_COUNT(has); part++) {
+        for (; *at >= '0' && *at <= '9' && has[part] < INT_MAX / 16; at++) {
+            has[part] = has[part] * 10 + (*at - '0');
+        }
+        at += *at == '.';
+    }
+    return has[0] > major || (has[0] == major && has[1] >= minor);
 }
 
 bool al_os_resize(void *ptr, size_t old_bytes, size_t new_bytes) {

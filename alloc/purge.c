@@ -15,11 +15,12 @@
 #include "alloc/treap.h"
 
 enum {
-    /* Freed memory kept beyond what decay allows to go: 16 MiB, or an eighth of what is in
-     * use. More than that is purged on the spot, largest runs first (DESIGN section 5).
+    /* Freed memory that waits for decay: 256 MiB, or as much as is in use. More than that is purged
+     * on the spot, largest runs first. It does not add to a peak: large blocks take the pages of
+     * free runs wherever these are (transplant.h).
      */
-    DIRTY_KEEP_GRANULES = 16 * 1024 * 1024 / AL_GRANULE_BYTES,
-    DIRTY_KEEP_SHARE = 8,
+    DIRTY_KEEP_GRANULES = 256 * 1024 * 1024 / AL_GRANULE_BYTES,
+    DIRTY_KEEP_SHARE = 1,
     /* Over the bound, this share of it goes as well, so that the next free stays below it; and
      * decay waits until a share of what is stale may go: a system call for each granule would
      * cost more than the granule.

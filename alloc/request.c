@@ -63,25 +63,30 @@ static void drop_record(struct al_tcache *cache, void *record) {
 
 /* ---- large ---- */
 
+/* wanted_zeroed: NULL, or told whether the memory reads as zero: the caller wants it so. */
 static void *large_malloc(struct al_tcache *cache, struct al_arena *arena, size_t size_bytes,
-                          size_t align_bytes, bool *is_zeroed) {
+                          size_t align_bytes, bool *wanted_zeroed) {
     AL_ASSERT(al_is_pow2(align_bytes));
+    bool is_zeroed = wanted_zeroed != NULL;
     void *ptr = NULL;
 
     if (cache != NULL && arena == cache->arena && align_bytes <= AL_GRANULE_BYTES &&
         size_bytes > AL_SMALL_MAX_BYTES && size_bytes <= AL_TCACHE_RUN_BYTES_MAX) {
-        *is_zeroed = false;
         ptr = al_tcache_run_take(cache, size_bytes);
+        is_zeroed = is_zeroed && ptr == NULL;
     }
     if (ptr == NULL) {
-        ptr = al_large_malloc(arena, size_bytes, align_bytes, is_zeroed);
+        ptr = al_large_malloc(arena, size_bytes, align_bytes, &is_zeroed);
     }
     if (ptr == NULL) {
         return NULL;
     }
     struct al_extent *const extent = al_large_extent(ptr, al_map_entry(ptr));
     const size_t usable_bytes = extent->large.usable_bytes;
-    *is_zeroed = al_fill_new(ptr, usable_bytes, *is_zeroed);
+    is_zeroed = al_fill_new(ptr, usable_bytes, is_zeroed);
+    if (wanted_zeroed != NULL) {
+        *wanted_zeroed = is_zeroed;
+    }
     if (cache != NULL && al_tcache_draw(cache, usable_bytes)) {
         extent->large.record = al_tcache_sample(cache, ptr, size_bytes, usable_bytes);
     }
@@ -196,7 +201,6 @@ void *al_request_malloc_aligned(size_t size_bytes, size_t align_bytes, bool *is_
     AL_ASSERT(al_is_pow2(align_bytes));
     struct al_tcache *const cache = al_thread_cache();
     const unsigned class_idx = class_of(size_bytes, align_bytes);
-    bool ignored = false;
 
     if (class_idx != 0) {
         return small_malloc(cache, class_idx, size_bytes, is_zeroed);
@@ -205,7 +209,7 @@ void *al_request_malloc_aligned(size_t size_bytes, size_t align_bytes, bool *is_
         al_init();
     }
     return large_malloc(cache, cache != NULL ? cache->arena : al_arena_at(0), size_bytes,
-                        align_bytes, is_zeroed != NULL ? is_zeroed : &ignored);
+                        align_bytes, is_zeroed);
 }
 
 void *al_request_malloc(size_t size_bytes, bool *is_zeroed) {
@@ -216,13 +220,11 @@ void *al_request_malloc_arena(struct al_arena *arena, size_t size_bytes, size_t 
                               bool *is_zeroed) {
     struct al_tcache *const cache = al_thread_cache();
     const unsigned class_idx = al_class_of_aligned(size_bytes, align_bytes);
-    bool ignored = false;
 
     if (class_idx != 0) {
         return small_uncached(cache, arena, class_idx, size_bytes);
     }
-    return large_malloc(cache, arena, size_bytes, align_bytes,
-                        is_zeroed != NULL ? is_zeroed : &ignored);
+    return large_malloc(cache, arena, size_bytes, align_bytes, is_zeroed);
 }
 
 /* ---- free ---- */
