@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * site — a fixed table of buckets with lists that only grow.
+ * site — tables of buckets with lists that only grow.
  *
- * 2^16 buckets: a program has some thousands of sampled stacks, 50,000 at the worst seen, so
- * lists stay around one entry. The table is 512 KiB of address space, touched where used.
+ * 2^16 buckets at most: a program has some thousands of sampled stacks, 50,000 at the worst seen,
+ * so lists stay around one entry.
  */
 #include "prof/site.h"
 
@@ -14,11 +14,24 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BUCKET_LG = 16, BUCKET_COUNT = 1 << BUCKET_LG };
+/* Three tables, one behind the other: a site goes into the last one in use, and stays there. Most
+ * programs have some hundred sites: in one large table each of them would touch a page of its own.
+ */
+enum { LEVEL_COUNT = 3, SITES_PER_BUCKET = 2 };
+static const unsigned level_lg[LEVEL_COUNT] = {9, 12, 16};
+
+enum {
+    LEVEL_1_FIRST = 1 << 9, /* buckets before those of a level */
+    LEVEL_2_FIRST = LEVEL_1_FIRST + (1 << 12),
+    BUCKET_COUNT = LEVEL_2_FIRST + (1 << 16),
+};
+static const uint32_t level_first[LEVEL_COUNT + 1] = {0, LEVEL_1_FIRST, LEVEL_2_FIRST,
+                                                      BUCKET_COUNT};
 
 static struct {
     _Atomic(struct pf_site *) *buckets; /* set once by start */
     _Atomic(struct pf_thread *) threads;
+    _Atomic uint32_t site_count; /* written under lock */
     _Atomic uint64_t thread_count;
     _Atomic uint64_t sample_count;
     _Atomic uint32_t rate_lg_min;
@@ -197,13 +210,38 @@ static struct pf_site *find_site(struct pf_site *site, uint64_t hash, const uint
     return NULL;
 }
 
+/* The level that new sites go into. */
+static unsigned last_level(void) {
+    const uint32_t count = atomic_load_explicit(&table.site_count, memory_order_relaxed);
+    unsigned level = 0;
+
+    while (level < LEVEL_COUNT - 1 && count >> level_lg[level] >= SITES_PER_BUCKET) {
+        level++;
+    }
+    return level;
+}
+
+static _Atomic(struct pf_site *) *bucket_of(uint64_t hash, unsigned level) {
+    AL_ASSERT(level < LEVEL_COUNT);
+    return &table.buckets[level_first[level] + (uint32_t)(hash >> (64 - level_lg[level]))];
+}
+
+/* NULL: there is no such site, or it is being added now. */
+static struct pf_site *find(uint64_t hash, const uintptr_t *frames, uint32_t depth) {
+    struct pf_site *found = NULL;
+
+    for (unsigned level = last_level() + 1; level-- > 0 && found == NULL;) {
+        found = find_site(atomic_load_explicit(bucket_of(hash, level), memory_order_acquire), hash,
+                          frames, depth);
+    }
+    return found;
+}
+
 static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
     AL_ASSERT(table.buckets != NULL);
     AL_ASSERT(frames != NULL);
     const uint64_t hash = hash_of(frames, depth);
-    _Atomic(struct pf_site *) *const bucket = &table.buckets[hash >> (64 - BUCKET_LG)];
-    struct pf_site *head = atomic_load_explicit(bucket, memory_order_acquire);
-    struct pf_site *found = find_site(head, hash, frames, depth);
+    struct pf_site *found = find(hash, frames, depth);
 
     if (AL_LIKELY(found != NULL)) {
         return found;
@@ -217,11 +255,12 @@ static struct pf_site *intern(const uintptr_t *frames, uint32_t depth) {
     memcpy(site->frames, frames, depth * sizeof(*frames));
     /* Readers need no lock; adding takes one so that fork can hold all sites still. */
     al_lock_take(&table.lock, AL_RANK_PROF_SITE);
-    head = atomic_load_explicit(bucket, memory_order_acquire);
-    found = find_site(head, hash, frames, depth);
+    found = find(hash, frames, depth);
     if (found == NULL) {
-        site->next = head;
+        _Atomic(struct pf_site *) *const bucket = bucket_of(hash, last_level());
+        site->next = atomic_load_explicit(bucket, memory_order_relaxed);
         atomic_store_explicit(bucket, site, memory_order_release);
+        atomic_fetch_add_explicit(&table.site_count, 1, memory_order_release);
         found = site;
     } /* else another thread was first; ours is lost, some hundred bytes */
     al_lock_give(&table.lock);
@@ -427,7 +466,8 @@ const struct pf_site *pf_site_next(const struct pf_site *site, uint32_t *bucket)
     } else {
         (*bucket)++;
     }
-    for (; *bucket < BUCKET_COUNT; (*bucket)++) {
+    const uint32_t end = level_first[last_level() + 1];
+    for (; *bucket < end; (*bucket)++) {
         const struct pf_site *const head =
             atomic_load_explicit(&table.buckets[*bucket], memory_order_acquire);
         if (head != NULL) {

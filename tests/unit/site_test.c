@@ -131,9 +131,54 @@ START_TEST(the_lowest_rate_since_a_reset_is_kept) {
 }
 END_TEST
 
+/* Past both borders where the table grows, by two threads that come to the same stacks. */
+enum { STACK_COUNT = 20000 };
+
+static void *run_stacks(void *arg) {
+    for (uintptr_t idx = 1; idx <= STACK_COUNT; idx++) {
+        const uintptr_t stack[] = {idx * 16, 0x2000};
+        const struct al_sampled sampled = {.ptr = arg,
+                                           .requested_bytes = SIZE_BYTES,
+                                           .usable_bytes = SIZE_BYTES,
+                                           .is_certain = true};
+        ck_assert_ptr_nonnull(pf_site_add(&sampled, stack, 2));
+    }
+    return NULL;
+}
+
+START_TEST(each_stack_is_one_site_however_many_there_are) {
+    static bool is_seen[STACK_COUNT + 1];
+    pthread_t threads[2];
+    uint32_t bucket = 0;
+    uint32_t site_count = 0;
+
+    ck_assert(pf_site_start());
+    for (size_t idx = 0; idx < 2; idx++) {
+        ck_assert_int_eq(pthread_create(&threads[idx], NULL, run_stacks, threads), 0);
+    }
+    for (size_t idx = 0; idx < 2; idx++) {
+        ck_assert_int_eq(pthread_join(threads[idx], NULL), 0);
+    }
+    for (const struct pf_site *site = pf_site_next(NULL, &bucket); site != NULL;
+         site = pf_site_next(site, &bucket)) {
+        struct pf_counts live;
+        struct pf_counts total;
+        const uintptr_t idx = site->frames[0] / 16;
+        ck_assert(idx >= 1 && idx <= STACK_COUNT && !is_seen[idx]);
+        is_seen[idx] = true;
+        pf_site_sum(site, &live, &total);
+        ck_assert_uint_eq(live.sample_count, 2);
+        ck_assert_uint_eq(total.bytes, 2 * SIZE_BYTES);
+        site_count++;
+    }
+    ck_assert_uint_eq(site_count, STACK_COUNT);
+}
+END_TEST
+
 int main(void) {
     TCase *const tcase = tcase_create("site");
 
+    tcase_add_test(tcase, each_stack_is_one_site_however_many_there_are);
     tcase_add_test(tcase, an_entry_with_live_samples_stays_its_threads);
     tcase_add_test(tcase, an_entry_is_used_again_once_its_samples_are_freed);
     tcase_add_test(tcase, threads_that_come_and_go_do_not_pile_up);
