@@ -371,6 +371,15 @@ static void *realloc_by_move(void *ptr, size_t size_bytes) {
     return moved;
 }
 
+/* Whether a block stays where it is. One that shrinks by less than it may have been given too much
+ * (a quarter, and up to the next class) does.
+ */
+static bool is_staying(unsigned class_idx, size_t size_bytes) {
+    const size_t class_bytes = al_class_bytes(class_idx);
+
+    return size_bytes <= class_bytes && size_bytes > class_bytes / 8 * 5;
+}
+
 static void *realloc_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
     void *const copy = al_malloc_pop(size_bytes);
     void *const moved = copy != NULL ? copy : al_request_malloc(size_bytes, NULL);
@@ -383,6 +392,18 @@ static void *realloc_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
     return moved;
 }
 
+/* A small block that grows by little has probably grown before and will again: it gets a quarter
+ * more than it had, so that a buffer that is filled by small steps is copied now and then, not each
+ * time.
+ */
+enum { GROWTH_SHARE = 4 };
+
+static void *grow_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
+    const size_t roomy_bytes = old_bytes + old_bytes / GROWTH_SHARE;
+
+    return realloc_by_copy(ptr, old_bytes, size_bytes < roomy_bytes ? roomy_bytes : size_bytes);
+}
+
 void *al_request_realloc(void *ptr, size_t size_bytes) {
     AL_ASSERT(ptr != NULL);
     if (((uintptr_t)ptr & (AL_QUANTUM_BYTES - 1)) != 0) {
@@ -391,9 +412,12 @@ void *al_request_realloc(void *ptr, size_t size_bytes) {
     const uint64_t entry = al_map_entry(ptr);
     if (al_map_entry_is_slab(entry)) { /* the class stands in the entry */
         const unsigned class_idx = al_map_entry_class(entry);
-        return class_idx == class_of(size_bytes, 1)
-                   ? ptr
-                   : realloc_by_copy(ptr, al_class_bytes(class_idx), size_bytes);
+        const size_t old_bytes = al_class_bytes(class_idx);
+        if (is_staying(class_idx, size_bytes) || class_idx == class_of(size_bytes, 1)) {
+            return ptr;
+        }
+        return size_bytes > old_bytes ? grow_by_copy(ptr, old_bytes, size_bytes)
+                                      : realloc_by_copy(ptr, old_bytes, size_bytes);
     }
     if (al_request_resize(ptr, size_bytes, 1)) {
         return ptr;

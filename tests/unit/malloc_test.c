@@ -189,6 +189,28 @@ START_TEST(statistics_keep_their_order) {
 }
 END_TEST
 
+START_TEST(a_block_that_grows_by_steps_moves_now_and_then) {
+    enum { STEP = 16, LAST = 4096, MOVES_MAX = 30 };
+    char *block = al_malloc(STEP);
+    int move_count = 0;
+
+    for (size_t bytes = 2 * STEP; bytes <= LAST; bytes += STEP) {
+        char *const moved = al_realloc(block, bytes);
+        ck_assert_uint_ge(al_malloc_usable_size(moved), bytes);
+        ck_assert_uint_le(al_malloc_usable_size(moved),
+                          bytes + bytes / 2 + STEP); /* no more than that */
+        move_count += moved != block;
+        block = moved;
+    }
+    ck_assert_int_lt(move_count, MOVES_MAX);
+    /* What shrinks a little stays; what shrinks by half becomes small. */
+    ck_assert_ptr_eq(al_realloc(block, al_malloc_usable_size(block) / 4 * 3), block);
+    block = al_realloc(block, LAST / 2);
+    ck_assert_uint_lt(al_malloc_usable_size(block), LAST / 8 * 5);
+    al_free(block);
+}
+END_TEST
+
 START_TEST(random_operations_match_the_shadow_heap) {
     uint64_t random = suite_seed(20260701);
 
@@ -247,6 +269,7 @@ int main(void) {
     tcase_add_test(tcase, realloc_keeps_the_common_part_through_all_sizes);
     tcase_add_test(tcase, thread_counters_are_exact_to_the_byte);
     tcase_add_test(tcase, statistics_keep_their_order);
+    tcase_add_test(tcase, a_block_that_grows_by_steps_moves_now_and_then);
     tcase_add_test(tcase, random_operations_match_the_shadow_heap);
     tcase_add_test(tcase, random_operations_match_across_threads);
     return suite_run(tcase, "malloc", 120);
