@@ -15,6 +15,7 @@
 #include "alloc/base.h"
 
 #include <stdatomic.h>
+#include <sys/single_threaded.h>
 
 /* In the order of taking: a thread may only take a lock of a higher rank than all it holds. */
 enum al_rank {
@@ -56,6 +57,14 @@ void al_lock_rank_track(bool is_on);
 /* Dies in debug builds unless the calling thread holds `lock`. */
 void al_lock_assert_held(const struct al_lock *lock);
 
+/* No other thread is there to see what this one does, so a plain access will do where an atomic one
+ * would cost 20 cycles. The C library clears the mark before it starts a second thread, and sets it
+ * again, if ever, only after the last other one was joined.
+ */
+AL_INLINE bool al_is_alone(void) {
+    return __libc_single_threaded != 0;
+}
+
 AL_INLINE void al_lock_take(struct al_lock *lock, enum al_rank rank) {
     uint32_t free_state = 0;
 
@@ -66,8 +75,10 @@ AL_INLINE void al_lock_take(struct al_lock *lock, enum al_rank rank) {
         al_lock_rank_push(lock, rank);
     }
     (void)rank;
-    if (AL_UNLIKELY(!atomic_compare_exchange_strong_explicit(
-            &lock->state, &free_state, 1, memory_order_acquire, memory_order_relaxed))) {
+    if (al_is_alone() && AL_LIKELY(atomic_load_explicit(&lock->state, memory_order_relaxed) == 0)) {
+        atomic_store_explicit(&lock->state, 1, memory_order_relaxed);
+    } else if (AL_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+                   &lock->state, &free_state, 1, memory_order_acquire, memory_order_relaxed))) {
         al_lock_take_slow(lock);
     }
     lock->take_count++;
@@ -80,7 +91,9 @@ AL_INLINE void al_lock_give(struct al_lock *lock) {
     if (al_is_debug) {
         al_lock_rank_pop(lock);
     }
-    if (AL_UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)) {
+    if (al_is_alone() && AL_LIKELY(atomic_load_explicit(&lock->state, memory_order_relaxed) == 1)) {
+        atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
+    } else if (AL_UNLIKELY(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)) {
         al_lock_wake_slow(lock);
     }
 }

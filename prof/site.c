@@ -64,6 +64,16 @@ unsigned pf_site_rate_lg_min(void) {
     return lowest < now ? lowest : now;
 }
 
+/* Sequentially consistent, unless nobody else is there. Returns what it was. */
+static uint64_t count_add(_Atomic uint64_t *count, uint64_t more) {
+    if (al_is_alone()) {
+        const uint64_t old = atomic_load_explicit(count, memory_order_relaxed);
+        atomic_store_explicit(count, old + more, memory_order_relaxed);
+        return old;
+    }
+    return atomic_fetch_add(count, more);
+}
+
 /* ---- records ---- */
 
 static struct pf_record *take_record(struct pf_thread *thread) {
@@ -124,7 +134,7 @@ static struct pf_thread *reuse_thread(uint64_t uid) {
 /* The thread has ended, or one of its samples is freed. */
 static void let_go(struct pf_thread *thread) {
     AL_ASSERT(atomic_load(&thread->hold_count) > 0);
-    if (atomic_fetch_sub(&thread->hold_count, 1) == 1) {
+    if (count_add(&thread->hold_count, UINT64_MAX) == 1) {
         al_lock_take(&table.lock, AL_RANK_PROF_SITE);
         thread->unused_next = table.unused_threads;
         table.unused_threads = thread;
@@ -399,7 +409,7 @@ struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t 
     if (record == NULL) {
         return NULL;
     }
-    atomic_fetch_add(&thread->hold_count, 1);
+    (void)count_add(&thread->hold_count, 1);
     *record = (struct pf_record){
         .site = site,
         .cell = cell,
@@ -418,7 +428,7 @@ struct pf_record *pf_site_add(const struct al_sampled *sampled, const uintptr_t 
         site->weight_bytes_max = record->share.bytes;
     }
     al_lock_give(&site->lock);
-    atomic_fetch_add_explicit(&table.sample_count, 1, memory_order_relaxed);
+    (void)count_add(&table.sample_count, 1);
     return record;
 }
 
