@@ -32,6 +32,7 @@ void al_decay_init(struct al_decay *decay, ssize_t decay_ms, uint64_t now_ns) {
     decay->step_ns =
         decay_ms > 0 ? (uint64_t)decay_ms * UINT64_C(1000000) / AL_DECAY_STEP_COUNT : 1;
     decay->epoch_ns = now_ns;
+    decay->looked_ns = now_ns;
 }
 
 static size_t backlog_limit(const struct al_decay *decay) {

@@ -22,6 +22,7 @@ struct al_decay {
     ssize_t decay_ms;                      /* -1 never, 0 at once */
     uint64_t step_ns;                      /* decay_ms / 200, at least 1 */
     uint64_t epoch_ns;                     /* start of the step running now */
+    uint64_t looked_ns;                    /* start of the step that was last purged in */
     size_t unpurged_granules;              /* dirty ones at the last advance */
     size_t limit_granules;                 /* what may stay, as of the last advance */
     uint32_t backlog[AL_DECAY_STEP_COUNT]; /* [199] is the newest step */

@@ -70,7 +70,10 @@ void al_purge_plan_locked(struct al_runs *runs) {
             continue;
         }
         const bool is_over = runs->stale_granules[stale] > bound_granules(runs, stale);
-        const uint64_t step_ns = is_over ? 0 : decay->epoch_ns + decay->step_ns;
+        /* Not by epoch_ns: each run given back moves that on, so that a thread that gives one in
+         * each step would put the pass off for ever.
+         */
+        const uint64_t step_ns = is_over ? 0 : decay->looked_ns + decay->step_ns;
         due_ns = step_ns < due_ns ? step_ns : due_ns;
     }
     atomic_store_explicit(&runs->purge_due_ns, due_ns, memory_order_relaxed);
@@ -301,6 +304,7 @@ static size_t run_pass(struct al_runs *runs, enum al_stale stale, bool all) {
     }
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     al_decay_purged(&runs->decay[stale], runs->stale_granules[stale]);
+    runs->decay[stale].looked_ns = runs->decay[stale].epoch_ns;
     al_purge_plan_locked(runs);
     postpone_locked(runs, now_ns);
     const size_t muzzy_granules = runs->stale_granules[AL_STALE_MUZZY];

@@ -15,14 +15,18 @@ if LD_PRELOAD=$LIBRARY "$MISUSE" is_debug; then
     is_debug=yes
 fi
 
-# The environment of a column.
+# The environment of a column, an assignment a line. "Elsewhere" is another thread with another arena,
+# however few processors there are.
 environment() {
+    local conf=narenas:4
+
     case $1 in
-    fast) echo MALLOC_CONF= ;;
+    fast) ;;
     exact) echo TALLY_EXACT=1 ;;
-    'no cache') echo MALLOC_CONF=tcache:false ;;
-    sampled) echo MALLOC_CONF=prof:true,lg_prof_sample:0 ;;
+    'no cache') conf+=,tcache:false ;;
+    sampled) conf+=,prof:true,lg_prof_sample:0 ;;
     esac
+    echo "MALLOC_CONF=$conf"
 }
 
 # "STATUS LINE" that a cell's word stands for. Debug builds see more, and say so.
@@ -46,8 +50,10 @@ expected() {
 
 check() {
     local name=$1 mode=$2 word=$3 status=0 found
+    local -a assignments
 
-    found=$(env LD_PRELOAD="$LIBRARY" "$(environment "$mode")" timeout 20 "$MISUSE" "$name" 2>&1) || status=$?
+    mapfile -t assignments < <(environment "$mode")
+    found=$(env LD_PRELOAD="$LIBRARY" "${assignments[@]}" timeout 20 "$MISUSE" "$name" 2>&1) || status=$?
     # An address is an address; that it is ours is not what is asked here.
     [[ $found =~ ^(.*:\ 0x)[0-9a-f]+$ ]] && found=${BASH_REMATCH[1]}ADDR
     found="$status $found"

@@ -7,6 +7,7 @@
 #include "alloc/malloc.h"
 #include "alloc/map.h"
 #include "alloc/options.h"
+#include "alloc/os.h"
 #include "alloc/purge.h"
 #include "tests/support/suite.h"
 
@@ -84,6 +85,22 @@ START_TEST(time_moves_both_kinds_on) {
         ck_assert_uint_eq(stale(kind), 0);
     }
     ck_assert_uint_eq(al_purge_due_ns(&runs), UINT64_MAX);
+}
+END_TEST
+
+/* A thread that takes and gives a run all the time moves the curve on each time. */
+START_TEST(what_is_freed_puts_no_pass_off) {
+    enum { EARLIER_NS = 20000000, LOOKED_NS = 40000000 };
+
+    al_purge_set_decay_ms(&runs, AL_STALE_DIRTY, 1000);
+    al_runs_give(&runs, take(200), AL_RUNS_LARGE, true);
+    al_runs_give(&runs, take(1), AL_RUNS_LARGE, true);
+    runs.decay[AL_STALE_DIRTY].epoch_ns -= EARLIER_NS; /* the step ended some 15 ms ago */
+    runs.decay[AL_STALE_DIRTY].looked_ns -= LOOKED_NS;
+    al_runs_give(&runs, take(1), AL_RUNS_LARGE, true);
+    ck_assert_uint_le(al_purge_due_ns(&runs), al_os_time_ns());
+    al_purge(&runs, false);
+    ck_assert_uint_gt(al_purge_due_ns(&runs), al_os_time_ns() - EARLIER_NS / 2);
 }
 END_TEST
 
@@ -171,6 +188,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, dirty_becomes_muzzy_and_muzzy_clean);
     tcase_add_test(tcase, time_moves_both_kinds_on);
+    tcase_add_test(tcase, what_is_freed_puts_no_pass_off);
     tcase_add_test(tcase, a_run_is_purged_in_part);
     tcase_add_test(tcase, a_dirty_run_behind_many_clean_ones_is_found);
     tcase_add_test(tcase, without_retain_address_space_goes_back);
