@@ -6,13 +6,12 @@
  * Owns:    nothing: it reads what the loader mapped.
  * Threads: any, and signal handlers: no lock, no memory, no system call.
  * Fails:   PF_STEP_OTHER: something rarer than a walk needs; another unwinder must do it.
- * Source:  DWARF 5 section 6.4; the Linux Standard Base 5.0, 10.6 (.eh_frame, .eh_frame_hdr); the
- *          x86-64 psABI, 3.6.2 (numbers of registers).
+ * Source:  DWARF 5, 6.4.
  */
 #ifndef PF_CFI_H
 #define PF_CFI_H
 
-#include "alloc/base.h"
+#include "prof/cfi_entry.h"
 
 /* Where the canonical frame address (CFA) is: the stack pointer as the caller will have it. */
 enum pf_step {
@@ -34,12 +33,6 @@ struct pf_rule {
     enum pf_saved rbp;
     int32_t cfa_offset;
     int32_t rbp_offset; /* from the CFA, or from rbp */
-};
-
-/* An object that is mapped, as _dl_find_object tells it. */
-struct pf_object {
-    uintptr_t low, high;   /* its addresses: [low, high) */
-    const uint8_t *header; /* .eh_frame_hdr; NULL: it has none */
 };
 
 /* The rule at `address`, which is in `object`. For a caller that is the return address less one:

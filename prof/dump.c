@@ -30,8 +30,8 @@ static struct {
     /* Guarded by name_lock. */
     bool has_prefix; /* set by prof.prefix; else opt.prof_prefix */
     char prefix[PF_SINK_PATH_BYTES];
-    uint64_t seq;              /* of all automatic names */
-    uint64_t letter_count[26]; /* of each letter's */
+    uint64_t seq;                         /* of all automatic names */
+    uint64_t letter_count['z' - 'a' + 1]; /* of each letter's */
 } dump;
 
 static AL_TLS_IE bool is_dumping; /* this thread holds dump.lock */
@@ -46,7 +46,7 @@ static bool ends_with(const char *str, const char *end) {
 
 static int write_locked(const char *path) {
     al_lock_assert_held(&dump.lock);
-    AL_ASSERT(path != NULL);
+    AL_ASSERT(path != NULL && is_dumping);
     const bool is_pprof = ends_with(path, PF_FORMAT_SUFFIX_PROTO);
     struct pf_maps maps;
     const bool has_maps = pf_maps_read(&maps);
@@ -75,6 +75,7 @@ static int write_to(const char *path) {
     if (!dump.is_closed || is_closer) {
         is_dumping = true;
         err = write_locked(path);
+        AL_ASSERT(is_dumping);
         is_dumping = false;
     }
     al_lock_give(&dump.lock);
@@ -93,6 +94,7 @@ static const char *describe(int err) {
 }
 
 static void report(const char *path, int err) {
+    AL_ASSERT(err != 0);
     char line[PF_SINK_PATH_BYTES + 128];
     struct al_text text;
 
@@ -166,6 +168,7 @@ int pf_dump_automatic(char letter, bool is_loud) {
 }
 
 int pf_dump_set_prefix(const char *prefix) {
+    AL_ASSERT(prefix != NULL);
     const size_t len_bytes = strlen(prefix);
 
     if (len_bytes >= sizeof(dump.prefix)) {

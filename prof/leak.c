@@ -110,6 +110,7 @@ void pf_leak_interval(double bytes, double variance, double weight_bytes_max, do
     const double up_bytes = bytes + weight_bytes_max;
     const double up_variance = variance + weight_variance;
     *low = variance / (2.0 * bytes) * pf_leak_chi2(2.0 * bytes * bytes / variance, false);
+    AL_ASSERT(*low <= bytes);
     *high = up_variance / (2.0 * up_bytes) *
             pf_leak_chi2(2.0 * up_bytes * up_bytes / up_variance, true);
 }
@@ -127,6 +128,7 @@ static void enter(struct top tops[TOP_COUNT], const struct pf_site *site,
         if (tops[idx].site == NULL || live->bytes > tops[idx].live.bytes) {
             memmove(&tops[idx + 1], &tops[idx], (TOP_COUNT - 1 - idx) * sizeof(*tops));
             tops[idx] = (struct top){site, *live};
+            AL_ASSERT(idx == 0 || tops[idx - 1].live.bytes >= live->bytes);
             return;
         }
     }

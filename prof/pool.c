@@ -22,6 +22,7 @@ static struct {
 static void *take_locked(size_t bytes) {
     al_lock_assert_held(&pool.lock);
     AL_ASSERT(bytes > 0);
+    AL_ASSERT(pool.next <= pool.end && (uintptr_t)pool.next % ALIGN_BYTES == 0);
     char *const got = pool.next;
 
     if (got == NULL || (size_t)(pool.end - got) < bytes) {
@@ -32,8 +33,7 @@ static void *take_locked(size_t bytes) {
 }
 
 void *pf_pool_take(size_t bytes) {
-    AL_ASSERT(bytes > 0);
-    AL_ASSERT(bytes > 0 && bytes < BLOCK_BYTES);
+    AL_ASSERT(bytes > 0 && bytes <= BLOCK_BYTES);
     bytes = al_round_up(bytes, ALIGN_BYTES);
 
     al_lock_take(&pool.lock, AL_RANK_PROF_POOL);

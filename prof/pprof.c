@@ -151,6 +151,7 @@ static bool locations_init(struct locations *locations) {
     locations->slots = al_os_map(
         NULL, al_round_up(locations->slot_count * sizeof(struct location), AL_PAGE_BYTES));
     locations->id_count = 0;
+    AL_ASSERT((locations->slot_count & (locations->slot_count - 1)) == 0);
     return locations->slots != NULL;
 }
 
@@ -160,7 +161,7 @@ static void locations_fini(struct locations *locations) {
 }
 
 static uint64_t location_id(struct locations *locations, uintptr_t addr) {
-    AL_ASSERT(locations != NULL);
+    AL_ASSERT(locations->id_count <= locations->slot_count / 2);
     size_t slot =
         (size_t)((addr * UINT64_C(0x9E3779B97F4A7C15)) >> 20) & (locations->slot_count - 1);
 
@@ -178,6 +179,7 @@ static uint64_t location_id(struct locations *locations, uintptr_t addr) {
 }
 
 static uint64_t mapping_id(const struct pf_maps *maps, const struct pf_mapping *mapping) {
+    AL_ASSERT(mapping >= maps->entries && mapping < maps->entries + maps->entry_count);
     return (uint64_t)(mapping - maps->entries) + 1;
 }
 
@@ -230,6 +232,7 @@ static void write_sample(struct writer *writer, const struct pf_site *site,
                                live->bytes,          live->sample_count, live->requested_bytes};
     const struct pf_counts *const shown = live->sample_count != 0 ? live : total;
 
+    AL_ASSERT(site->depth <= PF_STACK_DEPTH_MAX);
     message->len_bytes = 0;
     for (uint32_t idx = 0; idx < site->depth; idx++) {
         const uint64_t id = location_id(&writer->locations, call_addr(site->frames[idx]));

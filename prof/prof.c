@@ -72,6 +72,7 @@ int pf_active_set(bool is_active) {
         return err;
     }
     al_lock_take(&prof.lock, AL_RANK_PROF);
+    AL_ASSERT(!is_active || pf_is_started());
     const bool is_changed = al_sample_is_active() != is_active;
     const unsigned rate_lg = al_sample_rate_lg();
     al_lock_give(&prof.lock);
@@ -183,6 +184,7 @@ void *pf_hook_sample(const struct al_sampled *sampled) {
     uintptr_t frames[PF_STACK_DEPTH_MAX];
     struct pf_record *record = NULL;
 
+    AL_ASSERT(al_options.prof_bt_max <= PF_STACK_DEPTH_MAX);
     if (pf_is_started()) {
         const uint32_t depth = pf_stack_take(frames, al_options.prof_bt_max);
         record = pf_site_add(sampled, frames, depth);

@@ -71,6 +71,7 @@ extern AL_WEAK const char __stop_tally_text[];
 
 static void find_own_range(void) {
     if (__start_tally_text != NULL) {
+        AL_ASSERT(&__start_tally_text[0] < &__stop_tally_text[0]);
         atomic_store(&unwinder.own_low, (uintptr_t)__start_tally_text);
         atomic_store(&unwinder.own_high, (uintptr_t)__stop_tally_text);
     }
@@ -149,6 +150,7 @@ const char *pf_stack_unwinder(void) {
     const bool has_libunwind =
         atomic_load(&unwinder.backtrace) != NULL && !atomic_load(&unwinder.is_loader_lost);
 
+    AL_ASSERT((size_t)al_options.prof_unwinder < AL_ARRAY_COUNT(names));
     return al_options.prof_unwinder == UNWINDER_LIBUNWIND && !has_libunwind
                ? names[UNWINDER_TABLES]
                : names[al_options.prof_unwinder];
@@ -172,6 +174,7 @@ static _Unwind_Reason_Code walk_step(struct _Unwind_Context *context, void *arg)
 }
 
 static void end_libunwind_walk(void) {
+    AL_ASSERT(own_walk_count > 0 && atomic_load(&unwinder.walk_count) > 0);
     own_walk_count--;
     if (atomic_fetch_sub(&unwinder.walk_count, 1) == 1 && atomic_load(&unwinder.fork_count) != 0) {
         al_os_wake(&unwinder.walk_count, 1);
@@ -236,6 +239,7 @@ AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
 
     AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX);
     const uint32_t count = walk_all(walked, depth_max + OWN_FRAMES_MAX);
+    AL_ASSERT(count <= depth_max + OWN_FRAMES_MAX);
     uint32_t first = 0;
     while (first < count && walked[first] - low < high - low) {
         first++;
@@ -244,6 +248,7 @@ AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
     for (; first < count && kept < depth_max && walked[first] != 0; first++) {
         frames[kept++] = walked[first];
     }
+    AL_ASSERT(kept <= depth_max);
     return kept;
 }
 

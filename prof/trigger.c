@@ -20,6 +20,7 @@ enum why { WHY_INTERVAL, WHY_PEAK, WHY_COUNT };
 /* The writer wakes who waits for it to finish; looking now and then costs nothing at exit. */
 enum { FINISH_TURN_NS = 10000000 };
 
+/* Reasons that have a letter of their own in a file's name. */
 static const char letters[WHY_COUNT] = {PF_FORMAT_LETTER_INTERVAL, PF_FORMAT_LETTER_PEAK};
 
 static struct {
@@ -35,6 +36,7 @@ static struct {
 } trigger;
 
 uint64_t pf_trigger_interval_bytes(void) {
+    AL_ASSERT(al_options.lg_prof_interval < 64);
     return al_options.lg_prof_interval < 0 ? 0 : UINT64_C(1) << al_options.lg_prof_interval;
 }
 
@@ -62,6 +64,7 @@ static void write_asked(void) {
 }
 
 static void *writer(void *arg) {
+    AL_ASSERT(atomic_load(&trigger.is_running));
     al_os_thread_name("tally-dump");
     for (;;) { /* until the process ends, or is about to */
         /* Read before the reasons: what is asked for after it changes the word. */
@@ -92,6 +95,7 @@ static void start_writer(void) {
 }
 
 static void ask(enum why why) {
+    AL_ASSERT(why < WHY_COUNT);
     atomic_store_explicit(&trigger.is_asked[why], true, memory_order_relaxed);
     atomic_fetch_add_explicit(&trigger.asked_count, 1, memory_order_release);
     al_os_wake(&trigger.asked_count, 1);
@@ -114,6 +118,7 @@ void pf_trigger_allocated(uint64_t bytes) {
     const uint64_t interval_bytes = pf_trigger_interval_bytes();
     const bool is_peak_on = atomic_load_explicit(&trigger.is_peak_on, memory_order_relaxed);
 
+    AL_ASSERT((interval_bytes & (interval_bytes - 1)) == 0); /* a shift, not a division */
     if (AL_LIKELY(interval_bytes == 0 && !is_peak_on) || atomic_load(&trigger.is_finished)) {
         return;
     }

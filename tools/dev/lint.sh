@@ -155,6 +155,7 @@ warn_units_without_test() {
 
     for file in "${LIBRARY_FILES[@]}"; do
         unit=$(basename "$file" .c)
+        unit=${unit%_x86_64} unit=${unit%_plain}
         if [[ $file == *.c && $unit != override* ]] &&
             ! compgen -G "tests/*/${unit}_test.c" >/dev/null; then
             missing+=("$file")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * walk — a rule an address, looked up in a direct-mapped table, and three registers.
+ * walk_x86_64 — a rule an address, looked up in a direct-mapped table, and three registers.
  *
  * A slot of the table is two words, written without a lock: the rule, and the key mixed with the
  * rule. A reader that meets the halves of two writers finds a key that is nobody's.
@@ -18,8 +18,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
-
-#if defined(__x86_64__)
 
 enum {
     FIRST_LG = 9, /* slots, as a power of two */
@@ -83,6 +81,7 @@ AL_INLINE struct pf_rule unpack(uint64_t packed) {
 }
 
 AL_INLINE struct slot *slot_of(const struct table *table, uint64_t key) {
+    AL_ASSERT(table->lg >= FIRST_LG && table->lg <= LAST_LG);
     return &table->slots[(key * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - table->lg)];
 }
 
@@ -107,6 +106,7 @@ static AL_COLD void grow(struct table *table) {
 static AL_COLD uint64_t learn(struct table *table, const struct pf_object *object, uint64_t key,
                               uintptr_t address) {
     const uint64_t rule = pack(pf_cfi_rule(object, address));
+    AL_ASSERT((key & ((UINT64_C(1) << ADDRESS_BITS) - 1)) == address);
     struct slot *const slot = slot_of(table, key);
 
     atomic_store_explicit(&slot->rule, rule, memory_order_relaxed);
@@ -174,6 +174,7 @@ AL_INLINE bool read_word(struct walk *walk, uintptr_t address, uintptr_t *value)
                     (address >= walk->readable_end && !is_readable_beyond(walk, address)))) {
         return false;
     }
+    AL_ASSERT(address + sizeof(*value) <= walk->readable_end || walk->readable_end <= address);
     *value = *(const uintptr_t *)address;
     return true;
 }
@@ -299,18 +300,3 @@ AL_NOINLINE uint32_t pf_walk_frame_pointers(uintptr_t *frames, uint32_t depth_ma
     }
     return count;
 }
-
-#else
-
-uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole) {
-    AL_ASSERT(frames != NULL && depth_max > 0);
-    *is_whole = false;
-    return 0;
-}
-
-uint32_t pf_walk_frame_pointers(uintptr_t *frames, uint32_t depth_max) {
-    AL_ASSERT(frames != NULL && depth_max > 0);
-    return 0;
-}
-
-#endif
