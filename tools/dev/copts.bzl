@@ -48,6 +48,8 @@ _CODEGEN = [
     "-fno-builtin-strndup",
     # sqrt becomes an instruction; no libm, and errno stays the program's.
     "-fno-math-errno",
+    # A section a function: tools/install/order.txt has the order.
+    "-ffunction-sections",
     # A walker by frame pointers may start in our slow paths; the fast ones call nobody and
     # save the three instructions.
     "-fno-omit-frame-pointer",

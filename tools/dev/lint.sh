@@ -148,6 +148,17 @@ rule_bool_errors() {
     lint_awk bool_errors -- "${LIBRARY_FILES[@]}"
 }
 
+# A name in the order of the code that no source has any more orders nothing.
+rule_order_names() {
+    local name
+
+    while read -r name; do
+        if ! grep -qw -e "$name" -- "${LIBRARY_FILES[@]}"; then
+            echo "tools/install/order.txt: $name is in no source"
+        fi
+    done < <(rows tools/install/order.txt)
+}
+
 # Told, and no failure: some units are tested through the one above them.
 warn_units_without_test() {
     local file unit
