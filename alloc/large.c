@@ -65,22 +65,14 @@ static void publish(uint32_t idx, size_t first_granule) {
 static bool map_huge(struct al_extent *extent, size_t usable_bytes, size_t align_bytes) {
     AL_ASSERT(al_is_pow2(align_bytes));
     const size_t bytes = al_round_up(usable_bytes, AL_GRANULE_BYTES);
-    const size_t slack_bytes = align_bytes > AL_GRANULE_BYTES ? align_bytes : AL_GRANULE_BYTES;
+    const size_t base_align_bytes = align_bytes > AL_GRANULE_BYTES ? align_bytes : AL_GRANULE_BYTES;
 
-    if (slack_bytes > AL_SIZE_MAX_BYTES - bytes) {
+    if (base_align_bytes > AL_SIZE_MAX_BYTES - bytes) {
         return false;
     }
-    char *const ptr = al_os_map(NULL, bytes + slack_bytes);
-    if (ptr == NULL) {
+    char *const base = al_os_map_aligned(bytes, base_align_bytes);
+    if (base == NULL) {
         return false;
-    }
-    char *const base = (char *)al_round_up((uintptr_t)ptr, slack_bytes);
-    const size_t lead_bytes = (size_t)(base - ptr);
-    if (lead_bytes != 0) {
-        al_os_unmap(ptr, lead_bytes);
-    }
-    if (lead_bytes != slack_bytes) {
-        al_os_unmap(base + bytes, slack_bytes - lead_bytes);
     }
     if (!al_map_cover((uintptr_t)base, AL_GRANULE_BYTES)) {
         al_os_unmap(base, bytes);

@@ -22,6 +22,11 @@ enum { AL_PAGE_BYTES = 4096, AL_PAGE_LG = 12 };
  */
 AL_NODISCARD void *al_os_map(void *hint, size_t bytes);
 
+/* The same at a multiple of align_bytes, a power of two from a page on. The kernel promises pages
+ * only (Linux before 6.7 aligns to nothing else). bytes + align_bytes does not wrap.
+ */
+AL_NODISCARD void *al_os_map_aligned(size_t bytes, size_t align_bytes);
+
 /* Address space alone: nothing in it can be read until al_os_commit, and it counts for no
  * limit but RLIMIT_AS (PROT_NONE is free under overcommit_memory=2 and under mlockall).
  */

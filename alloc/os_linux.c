@@ -7,6 +7,8 @@
  */
 #include "alloc/os.h"
 
+#include "alloc/bits.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <limits.h>
@@ -72,6 +74,34 @@ void *al_os_map(void *hint, size_t bytes) {
         return NULL;
     }
     return ptr;
+}
+
+void *al_os_map_aligned(size_t bytes, size_t align_bytes) {
+    AL_ASSERT(al_is_pow2(align_bytes) && align_bytes >= AL_PAGE_BYTES);
+    AL_ASSERT(bytes <= SIZE_MAX - align_bytes);
+    char *const ptr = al_os_map(NULL, bytes);
+
+    if (ptr == NULL || (uintptr_t)ptr % align_bytes == 0) {
+        return ptr;
+    }
+    /* Cut to the place that is wanted, it makes room for the next right below: where one size is a
+     * multiple of the alignment, the first way serves from now on.
+     */
+    (void)al_os_unmap(ptr, bytes);
+    char *const wide = al_os_map(NULL, bytes + align_bytes - AL_PAGE_BYTES);
+    if (wide == NULL) {
+        return NULL;
+    }
+    char *const base = (char *)al_round_up((uintptr_t)wide, align_bytes);
+    const size_t lead_bytes = (size_t)(base - wide);
+    const size_t tail_bytes = align_bytes - AL_PAGE_BYTES - lead_bytes;
+    if (lead_bytes != 0) {
+        (void)al_os_unmap(wide, lead_bytes);
+    }
+    if (tail_bytes != 0) {
+        (void)al_os_unmap(base + bytes, tail_bytes);
+    }
+    return base;
 }
 
 void *al_os_reserve(size_t bytes) {

@@ -172,17 +172,14 @@ static bool grow(struct al_runs *runs, uint32_t granules) {
     if (extent_idx == 0) {
         return false;
     }
-    /* One granule more: the kernel aligns to pages only. Rarely needed, never touched. */
-    size_t bytes = (size_t)(granules > GROW_GRANULES ? granules + 1 : GROW_GRANULES)
-                   << AL_GRANULE_LG;
-    void *ptr = al_os_map(NULL, bytes);
+    size_t bytes = (size_t)(granules > GROW_GRANULES ? granules : GROW_GRANULES) << AL_GRANULE_LG;
+    void *ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
     if (ptr == NULL && granules < GROW_GRANULES) {
-        bytes = (size_t)(granules + 1) << AL_GRANULE_LG; /* a tight limit: ask for less */
-        ptr = al_os_map(NULL, bytes);
+        bytes = (size_t)granules << AL_GRANULE_LG; /* a tight limit: ask for less */
+        ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
     }
-    const uintptr_t base_addr = al_round_up((uintptr_t)ptr, AL_GRANULE_BYTES);
-    const uintptr_t top_addr = al_round_down((uintptr_t)ptr + bytes, AL_GRANULE_BYTES);
-    if (ptr == NULL || !al_map_cover(base_addr, top_addr - base_addr)) {
+    const uintptr_t base_addr = (uintptr_t)ptr;
+    if (ptr == NULL || !al_map_cover(base_addr, bytes)) {
         if (ptr != NULL) {
             al_os_unmap(ptr, bytes);
         }
@@ -192,13 +189,13 @@ static bool grow(struct al_runs *runs, uint32_t granules) {
     al_runs_advise_huge(ptr, bytes);
     struct al_extent *const extent = al_extent_at(extent_idx);
     extent->base_addr = base_addr;
-    extent->granules = (uint32_t)((top_addr - base_addr) >> AL_GRANULE_LG);
+    extent->granules = (uint32_t)(bytes >> AL_GRANULE_LG);
     extent->free = (struct al_free_part){0};
     al_map_set(base_addr, extent->granules, al_map_entry_make(0, AL_MAP_FREE_CLEAN));
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     runs->mapped_granules += extent->granules;
-    al_runs_total_add(al_extent_bytes(extent));
+    al_runs_total_add(bytes);
     const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
     al_lock_give(&runs->lock);
     al_runs_give_absorbed(absorbed);

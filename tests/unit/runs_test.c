@@ -4,15 +4,23 @@
  *         knows which memory reads as zero.
  * Method: a heap of its own, taken from and given to by hand; every step ends in al_runs_check.
  */
+#include "alloc/bits.h"
 #include "alloc/malloc.h"
 #include "alloc/map.h"
+#include "alloc/os.h"
 #include "alloc/purge.h"
 #include "alloc/runs.h"
 #include "tests/support/suite.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
-enum { HEAP_IDX_FIRST = 100, HOLE_COUNT = 3 };
+enum {
+    HEAP_IDX_FIRST = 100,
+    HOLE_COUNT = 3,
+    GROWTH_GRANULES = 256, /* what a heap asks the kernel for: 4 MiB */
+    SKEWED_COUNT = 8,
+};
 
 static struct al_runs runs;
 
@@ -24,6 +32,31 @@ static void setup(void) {
 
     al_free(al_malloc(1)); /* the map is there */
     al_runs_init(&runs, heap_idx++, (const ssize_t[AL_STALE_COUNT]){-1, 0});
+}
+
+/* Stands in for mmap (--wrap): while is_skewing, places are a page beyond a granule, as kernels
+ * give them that align to nothing but pages (Linux before 6.7).
+ */
+static bool is_skewing;
+
+void *__real_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset) {
+    if (!is_skewing || addr != NULL || bytes % AL_GRANULE_BYTES != 0) {
+        return __real_mmap(addr, bytes, prot, flags, fd, offset);
+    }
+    char *const ptr =
+        __real_mmap(NULL, bytes + 2 * (size_t)AL_GRANULE_BYTES, prot, flags, fd, offset);
+    if (ptr == MAP_FAILED) {
+        return ptr;
+    }
+    const uintptr_t skewed = al_round_up((uintptr_t)ptr, AL_GRANULE_BYTES) + AL_PAGE_BYTES;
+    const size_t lead_bytes = skewed - (uintptr_t)ptr;
+    ck_assert_int_eq(munmap(ptr, lead_bytes), 0);
+    ck_assert_int_eq(munmap((void *)(skewed + bytes), 2 * (size_t)AL_GRANULE_BYTES - lead_bytes),
+                     0);
+    return (void *)skewed;
 }
 
 /* A run in use; its descriptor's index. */
@@ -198,6 +231,25 @@ START_TEST(random_takes_and_gives_lose_nothing) {
 }
 END_TEST
 
+/* Of every size around what is asked for at a time: none may be asked for without end. */
+START_TEST(a_kernel_that_aligns_to_pages_gives_whole_granules) {
+    uint32_t held[SKEWED_COUNT];
+    size_t held_granules = 0;
+
+    is_skewing = true;
+    for (uint32_t n = 0; n < SKEWED_COUNT; n++) {
+        held[n] = take(GROWTH_GRANULES - SKEWED_COUNT / 2 + n, 1, NULL);
+        held_granules += al_extent_at(held[n])->granules;
+        ck_assert_uint_lt(runs.mapped_granules, held_granules + (n + 1) * GROWTH_GRANULES);
+    }
+    is_skewing = false;
+    for (uint32_t n = 0; n < SKEWED_COUNT; n++) {
+        give(held[n]);
+    }
+    ck_assert_uint_eq(runs.free_granules, runs.mapped_granules);
+}
+END_TEST
+
 int main(void) {
     TCase *const tcase = tcase_create("runs");
 
@@ -210,5 +262,6 @@ int main(void) {
     tcase_add_test(tcase, zero_is_promised_only_of_zero);
     tcase_add_test(tcase, without_decay_freed_memory_goes_at_once);
     tcase_add_test(tcase, random_takes_and_gives_lose_nothing);
+    tcase_add_test(tcase, a_kernel_that_aligns_to_pages_gives_whole_granules);
     return suite_run(tcase, "runs", 60);
 }
