@@ -4,6 +4,9 @@
  */
 #include "alloc/treap.h"
 
+/* Of 2^26 nodes some 40 are expected. */
+enum { DEPTH_MAX = 256 };
+
 /* Knuth's multiplier: neighbouring indexes get far-apart priorities. Distinct for distinct
  * indexes, so ties cannot happen.
  */
@@ -110,19 +113,29 @@ uint32_t al_treap_previous(uint32_t root, uint32_t idx) {
     return al_treap_below(root, al_extent_at(idx)->granules, al_extent_at(idx)->base_addr);
 }
 
+/* By the links, not by al_treap_previous: that one goes by the keys, and finds them in order in any
+ * tree.
+ */
 void al_treap_check(uint32_t root) {
-    uint32_t idx = al_treap_previous(root, 0);
+    uint32_t path_idx[DEPTH_MAX];
+    size_t depth = 0;
+    uint32_t last_idx = 0;
 
-    while (idx != 0) { /* as many turns as there are nodes */
-        const struct al_extent *const node = al_extent_at(idx);
-        const uint32_t children[] = {node->free.left_idx, node->free.right_idx};
-        for (size_t child = 0; child < AL_ARRAY_COUNT(children); child++) {
-            AL_CHECK(children[child] == 0 || priority(children[child]) < priority(idx),
+    while (root != 0 || depth != 0) { /* two turns a node: a loop of links fails by depth or order */
+        if (root != 0) {
+            const struct al_free_part *const links = &al_extent_at(root)->free;
+            AL_CHECK(depth < DEPTH_MAX, "internal: runs I1: treap depth");
+            AL_CHECK((links->left_idx == 0 || priority(links->left_idx) < priority(root)) &&
+                         (links->right_idx == 0 || priority(links->right_idx) < priority(root)),
                      "internal: runs I1: treap priorities");
+            path_idx[depth++] = root;
+            root = links->left_idx;
+            continue;
         }
-        const uint32_t next_idx = al_treap_previous(root, idx);
-        AL_CHECK(next_idx == 0 || is_before(al_extent_at(next_idx), node),
+        root = path_idx[--depth];
+        AL_CHECK(last_idx == 0 || is_before(al_extent_at(last_idx), al_extent_at(root)),
                  "internal: runs I1: treap order");
-        idx = next_idx;
+        last_idx = root;
+        root = al_extent_at(root)->free.right_idx;
     }
 }
