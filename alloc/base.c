@@ -49,10 +49,11 @@ void al_die(const char *what) {
     char line[LINE_BYTES_MAX];
     struct al_text text;
 
-    al_text_init(&text, line, sizeof(line));
+    al_text_init(&text, line, sizeof(line) - 1); /* a text that is cut ends its line as well */
     al_text_str(&text, "tally: ");
     al_text_str(&text, what);
-    al_text_str(&text, "\n");
+    line[text.len_bytes] = '\n';
+    line[text.len_bytes + 1] = '\0';
     al_is_lock_free = true;
     al_message_write(line);
     abort();
