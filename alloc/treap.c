@@ -121,7 +121,8 @@ void al_treap_check(uint32_t root) {
     size_t depth = 0;
     uint32_t last_idx = 0;
 
-    while (root != 0 || depth != 0) { /* two turns a node: a loop of links fails by depth or order */
+    while (root != 0 ||
+           depth != 0) { /* two turns a node: a loop of links fails by depth or order */
         if (root != 0) {
             const struct al_free_part *const links = &al_extent_at(root)->free;
             AL_CHECK(depth < DEPTH_MAX, "internal: runs I1: treap depth");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Goal:   rounding, divisions and scans are right at the edges of 64 bits, and the generator's words
- *         are spread.
- * Method: every power of two and its neighbours; for the generator the bits of many words.
+ * Goal:   rounding, divisions and scans are right at the edges of 64 bits, and the generator's
+ * words are spread. Method: every power of two and its neighbours; for the generator the bits of
+ * many words.
  */
 #include "alloc/bits.h"
 #include "tests/support/suite.h"

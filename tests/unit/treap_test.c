@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Goal:   the tree of free runs finds the best fit, keeps order under any inserts and removals, stays
- *         shallow, and its check sees a tree that is not one.
- * Method: random operations beside an array that is searched from end to end; trees broken by hand.
+ * Goal:   the tree of free runs finds the best fit, keeps order under any inserts and removals,
+ * stays shallow, and its check sees a tree that is not one. Method: random operations beside an
+ * array that is searched from end to end; trees broken by hand.
  */
 #include "alloc/extent.h"
 #include "alloc/treap.h"
@@ -52,8 +52,8 @@ static uint32_t slow_best_fit(uint32_t granules) {
     for (int slot = 0; slot < RUN_COUNT; slot++) {
         const struct al_extent *const extent = al_extent_at(runs[slot]);
         if (is_in[slot] && extent->granules >= granules &&
-            (best == 0 || is_below(extent, al_extent_at(best)->granules,
-                                   al_extent_at(best)->base_addr))) {
+            (best == 0 ||
+             is_below(extent, al_extent_at(best)->granules, al_extent_at(best)->base_addr))) {
             best = runs[slot];
         }
     }
@@ -66,8 +66,8 @@ static uint32_t slow_below(uint32_t granules, uintptr_t base_addr) {
     for (int slot = 0; slot < RUN_COUNT; slot++) {
         const struct al_extent *const extent = al_extent_at(runs[slot]);
         if (is_in[slot] && is_below(extent, granules, base_addr) &&
-            (best == 0 || !is_below(extent, al_extent_at(best)->granules,
-                                    al_extent_at(best)->base_addr))) {
+            (best == 0 ||
+             !is_below(extent, al_extent_at(best)->granules, al_extent_at(best)->base_addr))) {
             best = runs[slot];
         }
     }
