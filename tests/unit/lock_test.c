@@ -218,7 +218,13 @@ static void push_downward_after_gap(void) {
     al_lock_rank_push(&many[AL_RANK_RUNS], AL_RANK_RUNS); /* below META, which is held */
 }
 
+static void push_beside(void) {
+    al_lock_rank_push(&lock, AL_RANK_BIN);
+    al_lock_rank_push(&other, AL_RANK_BIN);
+}
+
 START_TEST(the_order_survives_a_gap) {
+    assert_dies(push_beside, "tally: internal: lock taken out of order\n");
     assert_dies(pop_without_push, "tally: internal: lock given by a thread without it\n");
     assert_dies(push_downward_after_gap, "tally: internal: lock taken out of order\n");
 }
