@@ -15,8 +15,8 @@
  * Threads: its thread alone, but for the counters that statistics read (relaxed, one writer)
  *          and the registry's links (rank AL_RANK_THREADS).
  * Fails:   never by itself; filling may find no memory.
- * Bound:   `freed` holds at most flim blocks: 2 KiB or one block to begin with, 520 KiB over
- *          all classes, growing to 96 KiB a class (two blocks at least) and by no more than
+ * Bound:   `freed` holds at most flim blocks: 1 KiB or one block to begin with, 512 KiB over
+ *          all classes, growing to 128 KiB a class (two blocks at least) and by no more than
  *          AL_TCACHE_GROWN_BYTES_MAX together; `alloc` no more than one filling or one former
  *          `freed`; runs of large allocations: AL_TCACHE_RUN_BYTES_SUM_MAX.
  *
@@ -24,6 +24,7 @@
  *   I1  freed has flim - room blocks
  *   I2  alloc has at most countdown - 1 blocks when is_pending, and rest has rest_count
  *   I3  in a mode other than 0 every alloc is NULL and every room is 1
+ *   I4  hidden has hidden_count blocks; none in mode 0 and in AL_TCACHE_OFF
  */
 #ifndef AL_TCACHE_H
 #define AL_TCACHE_H

@@ -75,5 +75,9 @@ void al_tcache_check(const struct al_tcache *cache) {
                  "internal: tcache I2: rest list");
         AL_CHECK(cache->mode == 0 || (bin->alloc == NULL && bin->room == 1),
                  "internal: tcache I3: mode");
+        AL_CHECK(
+            al_list_length(cold->hidden) == cold->hidden_count &&
+                (cold->hidden == NULL || (cache->mode != 0 && (cache->mode & AL_TCACHE_OFF) == 0)),
+            "internal: tcache I4: hidden list");
     }
 }

@@ -441,6 +441,56 @@ START_TEST(an_empty_cache_has_room_for_half_a_mebibyte) {
 }
 END_TEST
 
+/* Behind the slow path there is one list a class, which goes home when it is too long. */
+START_TEST(a_hidden_list_is_whole_and_bounded) {
+    enum { COUNT = 4000, HIDDEN_COUNT_MAX = 1536 };
+    static void *blocks[COUNT];
+    struct al_tcache *const cache = own_cache_new();
+    const struct al_tcache_cold *const cold = &cache->cold[CLASS_IDX];
+
+    al_tcache_set_mode(cache, AL_TCACHE_EXACT);
+    for (int round = 0; round < 2; round++) {
+        for (size_t idx = 0; idx < COUNT; idx++) {
+            blocks[idx] = al_malloc(SIZE_BYTES);
+        }
+        for (size_t idx = 0; idx < COUNT; idx++) {
+            al_free(blocks[idx]);
+            ck_assert_uint_le(cold->hidden_count, HIDDEN_COUNT_MAX);
+        }
+        uint32_t count = 0;
+        for (void *block = cold->hidden; block != NULL; block = *(void **)block) {
+            count++;
+        }
+        ck_assert_uint_eq(count, cold->hidden_count);
+        ck_assert_uint_eq(own_cache_bin_used(cache, CLASS_IDX), count);
+        al_tcache_check(cache);
+    }
+    own_cache_end();
+}
+END_TEST
+
+START_TEST(a_new_epoch_is_seen_once_a_class) {
+    struct al_tcache *const cache = own_cache_new();
+    const struct al_tcache_cold *const cold = &cache->cold[CLASS_IDX];
+
+    for (int round = 0; round < 3; round++) {
+        al_sample_store(true, RATE_LG_RARE);
+        ck_assert_uint_ne(cold->epoch, al_sample_epoch());
+        al_tcache_flush(cache); /* the next allocation is a slow one */
+        al_free(al_malloc(SIZE_BYTES));
+        ck_assert_uint_eq(cold->epoch, al_sample_epoch());
+        ck_assert_uint_lt(cold->countdown, AL_SAMPLE_NEVER);
+        const uint64_t left = cold->countdown;
+        al_tcache_flush(cache);
+        al_free(al_malloc(SIZE_BYTES));
+        ck_assert_uint_lt(cold->countdown, left + AL_CLASS_COUNT); /* goes on, is not drawn */
+        ck_assert_uint_gt(cold->countdown + 2 * 1024 / SIZE_BYTES, left);
+    }
+    al_sample_store(false, 19);
+    own_cache_end();
+}
+END_TEST
+
 /* ---- no memory ---- */
 
 START_TEST(without_memory_nothing_changes) {
@@ -502,6 +552,8 @@ int main(void) {
     tcase_add_loop_test(tcase, nothing_moves_the_sample_from_its_allocation, 0, 12);
     tcase_add_loop_test(tcase, a_hook_that_allocates_is_served_unsampled, 0, 2);
     tcase_add_test(tcase, no_list_and_no_sum_of_them_outgrows_its_bound);
+    tcase_add_test(tcase, a_hidden_list_is_whole_and_bounded);
+    tcase_add_test(tcase, a_new_epoch_is_seen_once_a_class);
     tcase_add_test(tcase, an_empty_cache_has_room_for_half_a_mebibyte);
     tcase_add_test(tcase, without_memory_nothing_changes);
     tcase_add_test(tcase, without_memory_for_a_sample_the_allocation_is_served);
