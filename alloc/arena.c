@@ -17,7 +17,7 @@
  */
 enum { CPUS_PER_ARENA = 2 };
 
-_Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
+AL_SPARSE _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
 
 static struct al_arena first_arena;
 

@@ -22,8 +22,12 @@
 #define AL_UNLIKELY(cond) __builtin_expect(!!(cond), 0)
 #define AL_EXPORT         __attribute__((visibility("default")))
 /* On data that the fast path reads: without it the compiler goes through the GOT. */
-#define AL_HIDDEN             __attribute__((visibility("hidden")))
-#define AL_WEAK               __attribute__((weak))
+#define AL_HIDDEN __attribute__((visibility("hidden")))
+#define AL_WEAK   __attribute__((weak))
+/* Zeroed data most of which most processes never touch: behind all else, so that what each process
+ * writes to fills few pages.
+ */
+#define AL_SPARSE             __attribute__((section(".bss.sparse")))
 #define AL_COLD               __attribute__((cold, noinline))
 #define AL_NOINLINE           __attribute__((noinline))
 #define AL_INLINE             static inline __attribute__((always_inline))

@@ -9,12 +9,13 @@
 #include "alloc/lock.h"
 #include "alloc/meta.h"
 
-static AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_extent first_block[AL_EXTENT_BLOCK_COUNT];
+static AL_SPARSE AL_ALIGNED(AL_CACHE_LINE_BYTES)
+struct al_extent first_block[AL_EXTENT_BLOCK_COUNT];
 
 /* Filled in by al_extent_init: with an initialiser its 128 KiB would lie in the library's file, and
  * be resident in every process.
  */
-struct al_extent *al_extent_blocks[AL_EXTENT_BLOCKS_MAX];
+AL_SPARSE struct al_extent *al_extent_blocks[AL_EXTENT_BLOCKS_MAX];
 
 static struct {
     struct al_lock lock;

@@ -16,7 +16,8 @@ enum {
     BLOCK_BYTES = 256 * 1024,
 };
 
-static AL_ALIGNED(AL_CACHE_LINE_BYTES) char first_block[FIRST_BLOCK_BYTES];
+static AL_SPARSE AL_ALIGNED(AL_CACHE_LINE_BYTES)
+char first_block[FIRST_BLOCK_BYTES];
 
 static struct {
     struct al_lock lock;

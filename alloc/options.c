@@ -97,9 +97,11 @@ const struct al_option_row al_option_rows[] = {
 
 const size_t al_option_count = AL_ARRAY_COUNT(al_option_rows);
 
+/* The texts of all sources. */
+static AL_SPARSE char text_pool[TEXT_POOL_BYTES];
+
 static struct {
-    char pool[TEXT_POOL_BYTES];
-    size_t used_bytes;
+    size_t used_bytes;    /* of text_pool */
     bool is_confirm_pass; /* first pass: only confirm_conf is looked for */
     bool has_error;
 } parser;
@@ -306,7 +308,7 @@ static bool is_ratio(struct span value) {
 }
 
 static const char *set_text(const struct al_option_row *row, struct span value) {
-    char *const copy = parser.pool + parser.used_bytes;
+    char *const copy = text_pool + parser.used_bytes;
     size_t len_bytes = 0;
 
     if ((row->check == AL_OPTION_LIST && !is_list(value)) ||
@@ -398,12 +400,33 @@ static void apply(struct span key, struct span value) {
     }
 }
 
+/* Not strspn and strcspn: their code and tables lie in 128 KiB of the C library that a short
+ * process has no other use for.
+ */
+static struct span key_at(const char *at) {
+    struct span key = {at, 0};
+    char c = *at;
+
+    while ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_') {
+        c = at[++key.len_bytes];
+    }
+    return key;
+}
+
+static struct span value_at(const char *at) {
+    struct span value = {at, 0};
+
+    while (at[value.len_bytes] != '\0' && at[value.len_bytes] != ',') {
+        value.len_bytes++;
+    }
+    return value;
+}
+
 static void parse(const char *conf) {
     const char *at = conf;
 
     while (*at != '\0') { /* each turn reads at least a character */
-        const struct span key = {at, strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
-                                                "VWXYZ0123456789_")};
+        const struct span key = key_at(at);
         at += key.len_bytes;
         if (*at != ':') {
             if (!parser.is_confirm_pass) {
@@ -413,7 +436,7 @@ static void parse(const char *conf) {
             return;
         }
         at++;
-        const struct span value = {at, strcspn(at, ",")};
+        const struct span value = value_at(at);
         at += value.len_bytes;
         apply(key, value);
         if (*at == ',' && *++at == '\0' && !parser.is_confirm_pass) {

@@ -20,10 +20,11 @@
 #include <string.h>
 #include <unistd.h>
 
+static AL_SPARSE struct pf_sink sink; /* guarded by dump.lock */
+
 static struct {
     struct al_lock lock; /* one dump at a time; held while it is written */
     /* Guarded by lock. */
-    struct pf_sink sink;
     bool is_closed; /* the process ends: no dump begins but of the thread that ends it */
 
     struct al_lock name_lock; /* never held together with lock */
@@ -50,17 +51,17 @@ static int write_locked(const char *path) {
     const bool is_pprof = ends_with(path, PF_FORMAT_SUFFIX_PROTO);
     struct pf_maps maps;
     const bool has_maps = pf_maps_read(&maps);
-    int err = pf_sink_open(&dump.sink, path, is_pprof);
+    int err = pf_sink_open(&sink, path, is_pprof);
 
     if (err == 0) {
         if (is_pprof) {
             pf_maps_find_build_ids(&maps);
-            const int pprof_err = pf_pprof_write(&dump.sink, &maps);
-            dump.sink.err = dump.sink.err != 0 ? dump.sink.err : pprof_err;
+            const int pprof_err = pf_pprof_write(&sink, &maps);
+            sink.err = sink.err != 0 ? sink.err : pprof_err;
         } else {
-            pf_heap_text_write(&dump.sink, has_maps ? &maps : NULL, al_options.prof_accum);
+            pf_heap_text_write(&sink, has_maps ? &maps : NULL, al_options.prof_accum);
         }
-        err = pf_sink_close(&dump.sink);
+        err = pf_sink_close(&sink);
     }
     pf_maps_fini(&maps);
     return err;

@@ -199,9 +199,14 @@ static AL_NOINLINE uint32_t walk_by_libgcc(uintptr_t *walked, uint32_t depth_max
     return walk.count;
 }
 
+static struct pf_code own_code(void) {
+    return (struct pf_code){atomic_load_explicit(&unwinder.own_low, memory_order_relaxed),
+                            atomic_load_explicit(&unwinder.own_high, memory_order_relaxed)};
+}
+
 static uint32_t walk_by_tables(uintptr_t *walked, uint32_t depth_max) {
     bool is_whole = false;
-    const uint32_t count = pf_walk_tables(walked, depth_max, &is_whole);
+    const uint32_t count = pf_walk_tables(walked, depth_max, own_code(), &is_whole);
 
     return AL_LIKELY(is_whole) ? count : walk_by_libgcc(walked, depth_max);
 }
@@ -234,14 +239,13 @@ static uint32_t walk_all(uintptr_t *walked, uint32_t depth_max) {
 
 AL_NOINLINE uint32_t pf_stack_take(uintptr_t *frames, uint32_t depth_max) {
     uintptr_t walked[PF_STACK_DEPTH_MAX + OWN_FRAMES_MAX];
-    const uintptr_t low = atomic_load_explicit(&unwinder.own_low, memory_order_relaxed);
-    const uintptr_t high = atomic_load_explicit(&unwinder.own_high, memory_order_relaxed);
+    const struct pf_code own = own_code();
 
     AL_ASSERT(depth_max <= PF_STACK_DEPTH_MAX);
     const uint32_t count = walk_all(walked, depth_max + OWN_FRAMES_MAX);
     AL_ASSERT(count <= depth_max + OWN_FRAMES_MAX);
     uint32_t first = 0;
-    while (first < count && walked[first] - low < high - low) {
+    while (first < count && walked[first] - own.low < own.high - own.low) {
         first++;
     }
     uint32_t kept = 0;

@@ -20,11 +20,16 @@
  * and pf_walk_tables is not whole.
  */
 
-/* By .eh_frame. `is_whole`: false if the walk stopped at a frame of a rare form (a register other
- * than rsp and rbp holds the frame's address: hand-written code that was interrupted), which
- * another unwinder may know how to pass.
+/* A range of code; empty if low is high. */
+struct pf_code {
+    uintptr_t low, high;
+};
+
+/* By .eh_frame; frames of `own` that come first may be left out. `is_whole`: false if the walk
+ * stopped at a frame of a rare form (a register other than rsp and rbp holds the frame's address:
+ * hand-written code that was interrupted), which another unwinder may know how to pass.
  */
-uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole);
+uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, struct pf_code own, bool *is_whole);
 
 /* By the chain of rbp: right only if all code was compiled with -fno-omit-frame-pointer. */
 uint32_t pf_walk_frame_pointers(uintptr_t *frames, uint32_t depth_max);

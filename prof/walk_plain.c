@@ -4,8 +4,8 @@
  */
 #include "prof/walk.h"
 
-uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole) {
-    AL_ASSERT(frames != NULL && depth_max > 0);
+uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, struct pf_code own, bool *is_whole) {
+    AL_ASSERT(frames != NULL && depth_max > 0 && own.low <= own.high);
     *is_whole = false;
     return 0;
 }

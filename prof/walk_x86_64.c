@@ -28,6 +28,7 @@ enum {
      * stack it runs on; most are 8 MiB.
      */
     STACK_BYTES_MAX = 16 << 20,
+    OWN_FRAMES_MAX = 32, /* between a sample and the program's call; some ten in truth */
     /* Below the stack pointer, and nobody's to overwrite: where a function that was interrupted in
      * its last instructions has left what it restored (psABI 3.2.2).
      */
@@ -52,7 +53,7 @@ struct table {
     _Atomic uint64_t miss_count;
 };
 
-static struct slot first_slots[1 << FIRST_LG];
+static AL_SPARSE struct slot first_slots[1 << FIRST_LG];
 static struct table first_table = {.slots = first_slots, .lg = FIRST_LG};
 static _Atomic(struct table *) current = &first_table;
 
@@ -265,13 +266,33 @@ AL_INLINE bool step(struct walk *walk, struct pf_rule rule) {
         (walk)->readable_end = stack_end((walk)->sp);                                              \
     } while (0)
 
-AL_NOINLINE uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, bool *is_whole) {
-    AL_ASSERT(frames != NULL && depth_max > 0);
+/* Out of our own code, whose every caller has a frame pointer (tools/dev/copts.bzl): two words a
+ * frame, and our own tables stay unread. False: the chain is broken, and nothing has changed.
+ */
+static bool leave(struct walk *walk, struct pf_code own) {
+    struct walk at = *walk;
+
+    for (int count = 0; at.pc - own.low < own.high - own.low; count++) {
+        const uintptr_t frame = at.rbp;
+        if (count == OWN_FRAMES_MAX || frame < at.sp || !read_word(&at, frame, &at.rbp) ||
+            !read_word(&at, frame + sizeof(frame), &at.pc)) {
+            return false;
+        }
+        at.sp = frame + 2 * sizeof(frame);
+    }
+    *walk = at;
+    return true;
+}
+
+AL_NOINLINE uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, struct pf_code own,
+                                    bool *is_whole) {
+    AL_ASSERT(frames != NULL && depth_max > 0 && own.low <= own.high);
     struct walk walk = {.is_exact = false};
     struct pf_rule rule = {.step = PF_STEP_NONE};
     uint32_t count = 0;
 
     BEGIN_AT_CALLER(&walk);
+    (void)leave(&walk, own);
     while (count < depth_max && walk.pc != 0) {
         frames[count++] = walk.pc;
         rule.step = PF_STEP_NONE;

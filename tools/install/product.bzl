@@ -43,7 +43,8 @@ cc=$1 objcopy=$2 exports=$3 order=$4 out=$5; shift 5
 # comes first.
 { echo 'SECTIONS { tally_text : { *(.text.startup* .text.exit*)'
   sed -e '/^#/d' -e '/^$/d' -e 's/.*/*(.text.& .text.&.* .text.unlikely.&)/' "$order"
-  echo '*(.text .text.[!u]* .text.u[!n]*) *(.text.*) } }'; } >"$out.ld"
+  echo '*(.text .text.[!u]* .text.u[!n]*) *(.text.*) }'
+  echo '.bss : { *(.bss) } .bss.sparse : { *(.bss.sparse) } }'; } >"$out.ld"
 "$cc" -r -nostdlib -fuse-ld=bfd -Wl,-T,"$out.ld" -o "$out.all" "$@"
 grep -v -e '^#' -e '^$' "$exports" >"$out.keep"
 "$objcopy" --keep-global-symbols="$out.keep" "$out.all" "$out"
