@@ -10,7 +10,10 @@ set -euo pipefail
 export TALLY_JEPROF_HELPER=$PWD/tools/jeprof/jeprof-helper
 readonly JEPROF=$PWD/tools/jeprof/jeprof GOLDEN=$PWD/tests/golden
 readonly PROFILES=$GOLDEN/profiles.py MAN=$PWD/docs/man/jeprof.1
+readonly LIB=$PWD/tools/jeprof/lib LAYOUT=$PWD/tools/install/layout.txt
 cd "$TEST_TMPDIR"
+# Graphviz's fonts are noted here if the machine's own notes are stale.
+export XDG_CACHE_HOME=$PWD/cache
 cp "$GOLDEN/simple.heap" .
 
 fail() {
@@ -88,6 +91,10 @@ chmod +x tools/dot
 PATH=$PWD/tools:$PATH fails_with "dot ended with an error" "$JEPROF" --svg --nodefraction=0 \
     --edgefraction=0 --maxdegree=99 sites.heap
 
+# Every module is installed.
+(cd "$LIB" && printf 'tools/jeprof/lib/%s\n' Jeprof/*.pm) >modules
+grep -o 'tools/jeprof/lib/[^[:blank:]]*' "$LAYOUT" | diff modules - || fail "layout.txt (>) lacks modules (<)"
+
 # Help, man page and parser name the same options.
 options_in() {
     grep -oE -e '--[a-z][a-z_-]+=?' | tr -d = | sort -u
@@ -99,6 +106,7 @@ while IFS= read -r option; do
     case $("$JEPROF" --help | grep -oE -m1 -e "$option=?[A-Z]*" | head -1) in
     *=RE | *=FILE | *=PROFILE | *=TOOLS) option=$option=simple.heap ;;
     *=N | *=F) option=$option=1 ;;
+    *=RULE) option="$option=growth>1%" ;;
     esac
     "$JEPROF" "$option" --help >out 2>errors || fail "$option is in the help and refused" "$(cat errors)"
 done <in_help

@@ -2,10 +2,12 @@
  *
  * jeprof-helper — reads, sums and symbolises dumps; writes lines for jeprof (stream.h).
  *
- *   jeprof-helper [--program FILE] [--base DUMP]... [--] DUMP...
+ *   jeprof-helper [--program FILE] [--base DUMP]... [--each] [--spread] [--] DUMP...
+ *   jeprof-helper --compare BASE_RUNS,NEW_RUNS     statistics as a filter (rows.h)
  *
  * Exit status: 0; 1 a dump cannot be read; 2 wrong use.
  */
+#include "tools/jeprof/rows.h"
 #include "tools/jeprof/stream.h"
 
 #include <errno.h>
@@ -14,72 +16,138 @@
 #include <string.h>
 #include <unistd.h>
 
+struct settings {
+    const char *program;
+    bool is_each; /* the dumps are runs of their own and not added up */
+    struct jp_stream_options stream;
+    size_t base_run_count; /* of --compare; 0: no comparison */
+    size_t fresh_run_count;
+};
+
 static void warn(void *opaque, const char *text) {
     (void)opaque;
     fprintf(stderr, "jeprof: warning: %s\n", text);
 }
 
+/* For dumps that are read a second time. */
+static void keep_quiet(void *opaque, const char *text) {
+    (void)opaque;
+    (void)text;
+}
+
 static const struct sy_notes notes = {.warn = warn};
+static const struct sy_notes no_notes = {.warn = keep_quiet};
 
 static int usage(void) {
-    fputs("usage: jeprof-helper [--program FILE] [--base DUMP]... [--] DUMP...\n", stderr);
+    fputs(
+        "usage: jeprof-helper [--program FILE] [--base DUMP]... [--each] [--spread] [--] DUMP...\n"
+        "       jeprof-helper --compare BASE_RUNS,NEW_RUNS\n",
+        stderr);
     return 2;
 }
 
-static bool load(struct sy_profile *profile, const char *path, double sign) {
+static bool load(struct sy_profile *profile, const char *path, double sign,
+                 const struct sy_notes *told) {
     struct sy_error err;
 
-    if (sy_profile_load(profile, path, sign, &notes, &err)) {
+    if (sy_profile_load(profile, path, sign, told, &err)) {
         return true;
     }
     fprintf(stderr, "jeprof: %s: %s\n", path, err.text);
     return false;
 }
 
-static int run(struct sy_profile *profile, const char *program, char **dumps) {
-    struct sy_symbols symbols;
-
-    for (; *dumps != NULL; dumps++) {
-        if (!load(profile, *dumps, 1)) {
-            return 1;
+/* All dumps as one, or each for itself: then every dump must be read before the first place is
+ * looked up, for a debug file alone is placed by what all of them had mapped.
+ */
+static bool write_dumps(struct sy_profile *profile, struct jp_stream *stream,
+                        const struct settings *settings, char **dumps) {
+    for (char **dump = dumps; *dump != NULL; dump++) {
+        if (!load(profile, *dump, 1, &notes)) {
+            return false;
         }
     }
-    sy_symbols_init(&symbols, program, &notes);
-    const bool is_written = jp_stream_write(stdout, profile, &symbols, isatty(STDERR_FILENO) != 0);
-    sy_symbols_fini(&symbols);
+    bool is_written = jp_stream_places(stream);
+    if (!settings->is_each) {
+        is_written = is_written && jp_stream_stacks(stream);
+    }
+    for (char **dump = dumps; settings->is_each && is_written && *dump != NULL; dump++) {
+        sy_profile_clear_values(profile);
+        if (!load(profile, *dump, 1, &no_notes)) {
+            return false;
+        }
+        is_written = jp_stream_run(stream, *dump) && jp_stream_stacks(stream);
+    }
     if (!is_written) {
         fprintf(stderr, "jeprof: cannot write: %s\n", strerror(errno));
-        return 1;
+    }
+    return is_written;
+}
+
+static int run(struct sy_profile *profile, const struct settings *settings, char **dumps) {
+    struct sy_symbols symbols;
+    struct jp_stream stream = {
+        .out = stdout, .profile = profile, .symbols = &symbols, .options = settings->stream};
+
+    sy_symbols_init(&symbols, settings->program, &notes);
+    const bool is_ok = write_dumps(profile, &stream, settings, dumps);
+    sy_symbols_fini(&symbols);
+    return is_ok ? 0 : 1;
+}
+
+/* "BASE,NEW" */
+static bool parse_runs(struct settings *settings, const char *text) {
+    char *end = NULL;
+
+    settings->base_run_count = strtoul(text, &end, 10);
+    if (*end != ',') {
+        return false;
+    }
+    settings->fresh_run_count = strtoul(end + 1, &end, 10);
+    return *end == '\0' && settings->base_run_count > 0;
+}
+
+static int parse(struct settings *settings, struct sy_profile *profile, int argc, char **argv) {
+    static const struct option options[] = {
+        {"program", required_argument, NULL, 'p'}, {"base", required_argument, NULL, 'b'},
+        {"each", no_argument, NULL, 'e'},          {"spread", no_argument, NULL, 's'},
+        {"compare", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
+    };
+
+    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'p') {
+            settings->program = optarg;
+        } else if (option == 'e') {
+            settings->is_each = true;
+        } else if (option == 's') {
+            settings->stream.is_spread = true;
+        } else if (option == 'b') {
+            if (!load(profile, optarg, -1, &notes)) {
+                return 1;
+            }
+        } else if (option != 'c' || !parse_runs(settings, optarg)) {
+            return usage();
+        }
     }
     return 0;
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"program", required_argument, NULL, 'p'},
-        {"base", required_argument, NULL, 'b'},
-        {NULL, 0, NULL, 0},
-    };
+    struct settings settings = {.stream.is_progress = isatty(STDERR_FILENO) != 0};
     struct sy_profile profile;
     struct sy_error err;
-    const char *program = NULL;
-    int status = 0;
 
     if (!sy_profile_init(&profile, &err)) {
         fprintf(stderr, "jeprof: %s\n", err.text);
         return 1;
     }
-    for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'p') {
-            program = optarg;
-        } else if (option != 'b') {
-            status = usage();
-        } else if (!load(&profile, optarg, -1)) {
-            status = 1;
-        }
-    }
-    if (status == 0) {
-        status = optind == argc ? usage() : run(&profile, program, argv + optind);
+    int status = parse(&settings, &profile, argc, argv);
+    if (status == 0 && settings.base_run_count > 0) {
+        status = jp_rows_compare(stdin, stdout, settings.base_run_count, settings.fresh_run_count)
+                     ? 0
+                     : 1;
+    } else if (status == 0) {
+        status = optind == argc ? usage() : run(&profile, &settings, argv + optind);
     }
     sy_profile_fini(&profile);
     return status;

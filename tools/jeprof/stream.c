@@ -36,13 +36,26 @@ static void put_location(FILE *out, const struct sy_profile *profile, struct sy_
     fputc('\n', out);
 }
 
-static void put_stack(FILE *out, const struct sy_profile *profile, uint32_t stack_id) {
-    size_t stack_bytes = 0;
-    const uint32_t *const ids = sy_intern_get(&profile->stacks, stack_id, &stack_bytes);
-    const double *const values = profile->values[stack_id];
+static bool is_empty(const double values[SY_VALUE_COUNT]) {
+    return values[SY_INUSE_OBJECTS] == 0 && values[SY_INUSE_SPACE] == 0 &&
+           values[SY_ALLOC_OBJECTS] == 0 && values[SY_ALLOC_SPACE] == 0;
+}
 
-    fprintf(out, "S\t%.6f\t%.6f\t%.6f\t%.6f\t", values[SY_INUSE_OBJECTS], values[SY_INUSE_SPACE],
+static void put_stack(const struct jp_stream *stream, uint32_t stack_id) {
+    FILE *const out = stream->out;
+    size_t stack_bytes = 0;
+    const uint32_t *const ids = sy_intern_get(&stream->profile->stacks, stack_id, &stack_bytes);
+    const double *const values = stream->profile->values[stack_id];
+    const struct sy_spread *const spread = &stream->profile->spreads[stack_id];
+
+    fprintf(out, "S\t%.6f\t%.6f\t%.6f\t%.6f", values[SY_INUSE_OBJECTS], values[SY_INUSE_SPACE],
             values[SY_ALLOC_OBJECTS], values[SY_ALLOC_SPACE]);
+    for (int kind = 0; stream->options.is_spread && kind < 2 * SY_VALUE_COUNT; kind++) {
+        fprintf(out, "\t%.9g",
+                kind < SY_VALUE_COUNT ? spread->variance[kind]
+                                      : spread->weight_max[kind - SY_VALUE_COUNT]);
+    }
+    fputc('\t', out);
     for (size_t idx = 0; idx < stack_bytes / sizeof(*ids); idx++) {
         fprintf(out, idx == 0 ? "%" PRIu32 : " %" PRIu32, ids[idx]);
     }
@@ -63,24 +76,36 @@ static void tell_progress(uint32_t done_count, uint32_t count, time_t *told) {
     }
 }
 
-bool jp_stream_write(FILE *out, const struct sy_profile *profile, struct sy_symbols *symbols,
-                     bool is_progress) {
-    const uint32_t location_count = profile->locations.count;
+bool jp_stream_places(const struct jp_stream *stream) {
+    const uint32_t location_count = stream->profile->locations.count;
     time_t told = 0;
     const time_t start = time(NULL);
 
-    fputs("tally-stacks 1\n", out);
+    fputs("tally-stacks 2\n", stream->out);
     for (uint32_t id = 0; id < location_count; id++) {
-        if (is_progress) {
+        if (stream->options.is_progress) {
             tell_progress(id, location_count, &told);
         }
-        put_location(out, profile, symbols, id);
+        put_location(stream->out, stream->profile, stream->symbols, id);
     }
-    if (is_progress && told > start) {
+    if (stream->options.is_progress && told > start) {
         fputs("\r\033[K", stderr);
     }
-    for (uint32_t stack_id = 0; stack_id < profile->stacks.count; stack_id++) {
-        put_stack(out, profile, stack_id);
+    return ferror(stream->out) == 0;
+}
+
+bool jp_stream_run(const struct jp_stream *stream, const char *path) {
+    fputc('R', stream->out);
+    put_field(stream->out, path);
+    fputc('\n', stream->out);
+    return ferror(stream->out) == 0;
+}
+
+bool jp_stream_stacks(const struct jp_stream *stream) {
+    for (uint32_t stack_id = 0; stack_id < stream->profile->stacks.count; stack_id++) {
+        if (!is_empty(stream->profile->values[stack_id])) {
+            put_stack(stream, stack_id);
+        }
     }
-    return fflush(out) == 0 && ferror(out) == 0;
+    return fflush(stream->out) == 0 && ferror(stream->out) == 0;
 }

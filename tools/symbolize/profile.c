@@ -9,6 +9,7 @@
 #include "tools/symbolize/proto_format.h"
 #include "tools/symbolize/text_format.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ void sy_profile_fini(struct sy_profile *profile) {
     sy_intern_fini(&profile->code);
     sy_intern_fini(&profile->binary_keys);
     free(profile->values);
+    free(profile->spreads);
     free(profile->binaries);
     *profile = (struct sy_profile){0};
 }
@@ -249,26 +251,69 @@ uint32_t sy_load_locate(struct sy_load *load, uint64_t addr, uint32_t given_id) 
     return sy_intern_put(&load->profile->locations, &location, sizeof(location));
 }
 
+/* Objects of one mean size m are seen with probability p = 1 - exp(-m/R). */
+static void add_spread(struct sy_spread *spread, enum sy_value objects_kind, double objects,
+                       double bytes, double interval_bytes) {
+    if (interval_bytes <= 1 || !(objects > 0) || !(bytes > 0)) {
+        return;
+    }
+    const enum sy_value bytes_kind = objects_kind + 1;
+    const double size_bytes = bytes / objects;
+    const double missed = exp(-size_bytes / interval_bytes);
+    const double seen = -expm1(-size_bytes / interval_bytes);
+    const double weight = sqrt(missed) / seen;
+
+    spread->variance[objects_kind] += objects * missed / seen;
+    spread->variance[bytes_kind] += bytes * size_bytes * missed / seen;
+    spread->weight_max[objects_kind] = fmax(spread->weight_max[objects_kind], weight);
+    spread->weight_max[bytes_kind] = fmax(spread->weight_max[bytes_kind], size_bytes * weight);
+}
+
+/* The row of a stack, zeroed if new. */
+static bool reach_row(struct sy_profile *profile, uint32_t stack_id, bool is_new) {
+    double(*const rows)[SY_VALUE_COUNT] =
+        sy_grown(profile->values, &profile->value_cap, profile->stacks.count, sizeof(*rows));
+    if (rows == NULL) {
+        return false;
+    }
+    profile->values = rows;
+    struct sy_spread *const spreads =
+        sy_grown(profile->spreads, &profile->spread_cap, profile->stacks.count, sizeof(*spreads));
+    if (spreads == NULL) {
+        return false;
+    }
+    profile->spreads = spreads;
+    if (is_new) {
+        memset(rows[stack_id], 0, sizeof(rows[stack_id]));
+        memset(&spreads[stack_id], 0, sizeof(spreads[stack_id]));
+    }
+    return true;
+}
+
+void sy_profile_clear_values(struct sy_profile *profile) {
+    if (profile->stacks.count > 0) {
+        memset(profile->values, 0, profile->stacks.count * sizeof(*profile->values));
+        memset(profile->spreads, 0, profile->stacks.count * sizeof(*profile->spreads));
+    }
+}
+
 bool sy_load_add(struct sy_load *load, const uint32_t *location_ids, size_t location_count,
                  const double values[SY_VALUE_COUNT], struct sy_error *err) {
     struct sy_profile *const profile = load->profile;
     const uint32_t count_before = profile->stacks.count;
     const uint32_t stack_id =
         sy_intern_put(&profile->stacks, location_ids, location_count * sizeof(*location_ids));
-    if (stack_id == SY_NONE) {
+
+    if (stack_id == SY_NONE || !reach_row(profile, stack_id, stack_id == count_before)) {
         return sy_fail_memory(err);
-    }
-    double(*const rows)[SY_VALUE_COUNT] =
-        sy_grown(profile->values, &profile->value_cap, profile->stacks.count, sizeof(*rows));
-    if (rows == NULL) {
-        return sy_fail_memory(err);
-    }
-    profile->values = rows;
-    if (stack_id == count_before) {
-        memset(rows[stack_id], 0, sizeof(rows[stack_id]));
     }
     for (int kind = 0; kind < SY_VALUE_COUNT; kind++) {
-        rows[stack_id][kind] += load->sign * values[kind];
+        profile->values[stack_id][kind] += load->sign * values[kind];
     }
+    struct sy_spread *const spread = &profile->spreads[stack_id];
+    add_spread(spread, SY_INUSE_OBJECTS, values[SY_INUSE_OBJECTS], values[SY_INUSE_SPACE],
+               load->interval_bytes);
+    add_spread(spread, SY_ALLOC_OBJECTS, values[SY_ALLOC_OBJECTS], values[SY_ALLOC_SPACE],
+               load->interval_bytes);
     return true;
 }

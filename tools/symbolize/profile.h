@@ -28,6 +28,12 @@ enum sy_value {
     SY_VALUE_COUNT,
 };
 
+/* How far sampling lets a stack's values be off: docs/DIFF.md has the formulas. */
+struct sy_spread {
+    double variance[SY_VALUE_COUNT];
+    double weight_max[SY_VALUE_COUNT]; /* the largest (Z/p) sqrt(1-p) of a sample */
+};
+
 /* Where an address was found. */
 enum sy_home {
     SY_HOME_NONE,    /* in no mapping of the dump */
@@ -78,7 +84,7 @@ struct sy_code {
 };
 
 /* Invariants:
- *   I1  value_cap >= stacks.count
+ *   I1  value_cap and spread_cap >= stacks.count
  *   I2  every location's binary_idx is below binary_count
  *   I3  a stack is an array of uint32_t location ids, leaf first
  */
@@ -90,6 +96,8 @@ struct sy_profile {
     struct sy_intern code;            /* struct sy_code */
     double (*values)[SY_VALUE_COUNT]; /* one row a stack */
     size_t value_cap;
+    struct sy_spread *spreads; /* one row a stack */
+    size_t spread_cap;
     struct sy_intern binary_keys; /* path_id, build_id_id, home: the same numbers as binaries */
     struct sy_binary *binaries;   /* SY_BINARY_NONE and SY_BINARY_ANON come first */
     size_t binary_cap;
@@ -103,6 +111,7 @@ struct sy_load {
     const struct sy_notes *notes;
     const char *path;
     double sign;                 /* 1 adds, -1 subtracts */
+    double interval_bytes;       /* mean bytes between samples; up to 1: the values are exact */
     struct sy_mapping *mappings; /* sorted by start once sy_load_seal_maps has run */
     size_t mapping_cap;
     uint32_t mapping_count;
@@ -118,6 +127,9 @@ SY_NODISCARD bool sy_profile_load(struct sy_profile *profile, const char *path, 
 
 /* Whether these bytes begin like a dump rather than like a program. Reads no more than 16. */
 bool sy_profile_is_dump_start(const char *data, size_t data_bytes);
+
+/* Sets all values to 0; the stacks and places stay known. */
+void sy_profile_clear_values(struct sy_profile *profile);
 
 const struct sy_location *sy_profile_location(const struct sy_profile *profile, uint32_t id);
 const char *sy_profile_text(const struct sy_profile *profile, uint32_t id);
@@ -140,7 +152,7 @@ SY_NODISCARD uint32_t sy_load_binary(struct sy_load *load, const char *path, con
 /* The location of an address by this dump's own map. SY_NONE without memory. */
 SY_NODISCARD uint32_t sy_load_locate(struct sy_load *load, uint64_t addr, uint32_t given_id);
 
-/* Adds one stack's values. */
+/* Adds one stack's values, estimates by now, and what interval_bytes says of their spread. */
 SY_NODISCARD bool sy_load_add(struct sy_load *load, const uint32_t *location_ids,
                               size_t location_count, const double values[SY_VALUE_COUNT],
                               struct sy_error *err);

@@ -14,6 +14,7 @@
 /* Field numbers of profile.proto that we read. */
 enum { PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATION };
 enum { PROFILE_FUNCTION = 5, PROFILE_STRING = 6, PROFILE_KIND_COUNT = 7 };
+enum { PROFILE_PERIOD = 12 };
 enum { TYPE_TYPE = 1 };
 enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2 };
 enum { MAPPING_ID = 1, MAPPING_START, MAPPING_LIMIT, MAPPING_OFFSET, MAPPING_FILE, MAPPING_BUILD };
@@ -92,6 +93,9 @@ static bool note_all(struct proto_reader *reader, size_t data_bytes) {
     enum sy_wire_step step;
 
     while ((step = sy_wire_next(&wire, &field)) == SY_WIRE_FIELD) {
+        if (field.number == PROFILE_PERIOD && !field.is_bytes) {
+            reader->load->interval_bytes = (double)field.value;
+        }
         if (field.number >= PROFILE_KIND_COUNT) {
             continue;
         }

@@ -4,17 +4,14 @@
  */
 #include "tools/symbolize/symbols.h"
 
+#include "tools/symbolize/demangle.h"
 #include "tools/symbolize/layout.h"
 
-#include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The C++ runtime's demangler; it also knows what rustc's legacy names are made of. */
-char *__cxa_demangle(const char *mangled, char *buf, size_t *len, int *status);
 
 /* "/usr/lib/debug/.build-id/", a build id of up to 64 bytes in hex, ".debug". */
 enum { BUILD_ID_BYTES = 2 * 64 + 1, DEBUG_PATH_BYTES = 256 };
@@ -26,8 +23,10 @@ struct sy_module {
     Dwfl *dwfl;
     Dwfl_Module *dwfl_module;
     struct sy_layout layout;
-    GElf_Addr bias;      /* from the file's own addresses to libdwfl's */
-    bool is_lack_warned; /* that it lacks debug information */
+    struct sy_scopes *scopes; /* NULL: no debug information */
+    GElf_Addr debug_bias;     /* from the debug information's addresses to libdwfl's */
+    GElf_Addr bias;           /* from the file's own addresses to libdwfl's */
+    bool is_lack_warned;      /* that it lacks debug information */
 };
 
 void sy_symbols_init(struct sy_symbols *symbols, const char *program,
@@ -35,16 +34,16 @@ void sy_symbols_init(struct sy_symbols *symbols, const char *program,
     *symbols = (struct sy_symbols){.notes = notes, .program = program};
 }
 
-static void drop_texts(struct sy_symbols *symbols) {
-    while (symbols->text_count > 0) {
-        free(symbols->texts[--symbols->text_count]);
-    }
+static void drop_text(struct sy_symbols *symbols) {
+    free(symbols->text);
+    symbols->text = NULL;
 }
 
 void sy_symbols_fini(struct sy_symbols *symbols) {
-    drop_texts(symbols);
+    drop_text(symbols);
     for (size_t idx = 0; idx < symbols->module_count; idx++) {
         sy_layout_fini(&symbols->modules[idx].layout);
+        sy_scopes_free(symbols->modules[idx].scopes);
         if (symbols->modules[idx].dwfl != NULL) {
             dwfl_end(symbols->modules[idx].dwfl);
         }
@@ -193,7 +192,10 @@ static void open_module(struct sy_symbols *symbols, const struct sy_profile *pro
                 path);
     }
     if (open_file(symbols, profile, binary_idx, path)) {
-        symbols->modules[binary_idx].state = MODULE_OPEN;
+        struct sy_module *const module = &symbols->modules[binary_idx];
+        Dwarf *const dwarf = dwfl_module_getdwarf(module->dwfl_module, &module->debug_bias);
+        module->scopes = dwarf != NULL ? sy_scopes_new(dwarf) : NULL;
+        module->state = MODULE_OPEN;
     }
 }
 
@@ -222,94 +224,9 @@ static struct sy_module *module_of(struct sy_symbols *symbols, const struct sy_p
 
 /* Demangled where it is mangled; owned by `symbols`, or the given text itself. */
 static const char *readable(struct sy_symbols *symbols, const char *name) {
-    const bool is_mangled = name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
-    int status = 0;
-    char *const text = is_mangled ? __cxa_demangle(name, NULL, NULL, &status) : NULL;
-
-    if (text == NULL) {
-        return name;
-    }
-    symbols->texts[symbols->text_count++] = text;
-    return text;
-}
-
-static const char *name_of(struct sy_symbols *symbols, Dwarf_Die *die) {
-    static const unsigned kinds[] = {DW_AT_linkage_name, DW_AT_MIPS_linkage_name, DW_AT_name};
-    Dwarf_Attribute attr;
-
-    for (size_t i = 0; i < SY_ARRAY_COUNT(kinds); i++) {
-        const char *const name = dwarf_formstring(dwarf_attr_integrate(die, kinds[i], &attr));
-        if (name != NULL) {
-            return readable(symbols, name);
-        }
-    }
-    return NULL;
-}
-
-/* Where an inlined function was called: file and line of the frame around it. */
-static void call_site(Dwarf_Die *cu, Dwarf_Die *die, struct sy_frame *caller) {
-    Dwarf_Attribute attr;
-    Dwarf_Word line = 0;
-    Dwarf_Word file_idx = 0;
-    Dwarf_Files *files = NULL;
-    size_t file_count = 0;
-
-    caller->file = "";
-    caller->line = 0;
-    if (dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attr), &line) == 0) {
-        caller->line = (uint32_t)line;
-    }
-    if (dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attr), &file_idx) == 0 &&
-        dwarf_getsrcfiles(cu, &files, &file_count) == 0 && file_idx < file_count) {
-        const char *const file = dwarf_filesrc(files, file_idx, NULL, NULL);
-        caller->file = file != NULL ? file : "";
-    }
-}
-
-/* Walks outward from the innermost scope to the function that has code of its own. */
-static size_t scope_frames(struct sy_symbols *symbols, Dwarf_Die *cu, Dwarf_Die *scopes,
-                           int scope_count, struct sy_frame frames[SY_FRAMES_MAX]) {
-    struct sy_frame place = frames[0]; /* file and line of the address itself */
-    size_t count = 0;
-
-    for (int idx = 0; idx < scope_count && count < SY_FRAMES_MAX; idx++) {
-        const int tag = dwarf_tag(&scopes[idx]);
-        if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) {
-            continue;
-        }
-        const char *const name = name_of(symbols, &scopes[idx]);
-        if (name == NULL) {
-            return count;
-        }
-        frames[count] = place;
-        frames[count++].function = name;
-        if (tag == DW_TAG_subprogram) {
-            return count;
-        }
-        call_site(cu, &scopes[idx], &place);
-    }
-    return count;
-}
-
-static size_t debug_frames(struct sy_symbols *symbols, const struct sy_module *module,
-                           Dwarf_Addr addr, struct sy_frame frames[SY_FRAMES_MAX]) {
-    Dwarf_Addr debug_bias = 0;
-    Dwarf_Die *const cu = dwfl_module_addrdie(module->dwfl_module, addr, &debug_bias);
-    Dwarf_Die *scopes = NULL;
-    Dwarf_Die *nest = NULL;
-    size_t count = 0;
-
-    if (cu == NULL) {
-        return 0;
-    }
-    /* The second call follows where the code lies, the first where it was written. */
-    if (dwarf_getscopes(cu, addr - debug_bias, &scopes) > 0) {
-        const int nest_count = dwarf_getscopes_die(&scopes[0], &nest);
-        count = scope_frames(symbols, cu, nest, nest_count, frames);
-    }
-    free(nest);
-    free(scopes);
-    return count;
+    drop_text(symbols);
+    symbols->text = sy_demangled(name);
+    return symbols->text != NULL ? symbols->text : name;
 }
 
 /* Names that the dump itself carries. */
@@ -332,9 +249,8 @@ static size_t given_frames(const struct sy_profile *profile, uint32_t given_id,
 static void warn_lack(struct sy_symbols *symbols, struct sy_module *module, const char *path) {
     char build_id[BUILD_ID_BYTES];
     char debug_path[DEBUG_PATH_BYTES];
-    Dwarf_Addr debug_bias = 0;
 
-    if (module->is_lack_warned || dwfl_module_getdwarf(module->dwfl_module, &debug_bias) != NULL) {
+    if (module->is_lack_warned || module->scopes != NULL) {
         return;
     }
     module->is_lack_warned = true;
@@ -360,7 +276,7 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
     const enum sy_home home = profile->binaries[idx].home;
     Dwarf_Addr addr = 0;
 
-    drop_texts(symbols);
+    drop_text(symbols);
     if (location->given_id != SY_NONE) {
         return given_frames(profile, location->given_id, frames);
     }
@@ -374,15 +290,9 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
     addr += module->bias;
 
     frames[0] = (struct sy_frame){.function = "", .file = ""};
-    Dwfl_Line *const line = dwfl_module_getsrc(module->dwfl_module, addr);
-    int line_number = 0;
-    const char *const file =
-        line != NULL ? dwfl_lineinfo(line, NULL, &line_number, NULL, NULL, NULL) : NULL;
-    if (file != NULL) {
-        frames[0].file = file;
-        frames[0].line = (uint32_t)line_number;
-    }
-    const size_t count = debug_frames(symbols, module, addr, frames);
+    const size_t count = module->scopes != NULL
+                             ? sy_scopes_lookup(module->scopes, addr - module->debug_bias, frames)
+                             : 0;
     if (count != 0) {
         return count;
     }

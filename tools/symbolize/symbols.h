@@ -13,16 +13,7 @@
 #define SY_SYMBOLS_H
 
 #include "tools/symbolize/profile.h"
-
-/* One function at a place. Texts are valid until the next lookup. */
-struct sy_frame {
-    const char *function; /* demangled; never NULL */
-    const char *file;     /* "" if unknown */
-    uint32_t line;        /* 0 if unknown */
-};
-
-/* More inlining than this in one place: the outermost are left out. */
-enum { SY_FRAMES_MAX = 64 };
+#include "tools/symbolize/scopes.h"
 
 struct sy_module;
 
@@ -32,14 +23,13 @@ struct sy_symbols {
     struct sy_module *modules;
     size_t module_cap;
     size_t module_count;
-    char *texts[SY_FRAMES_MAX]; /* demangled names of the last lookup */
-    size_t text_count;
+    char *text; /* a symbol's name as last looked up; NULL */
 };
 
 void sy_symbols_init(struct sy_symbols *symbols, const char *program, const struct sy_notes *notes);
 void sy_symbols_fini(struct sy_symbols *symbols);
 
-/* The frames at a location, innermost first; 0: it has no name. */
+/* The frames at a location, innermost first; 0: it has no name. Texts are valid until the next. */
 SY_NODISCARD size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,
                                       const struct sy_location *location,
                                       struct sy_frame frames[SY_FRAMES_MAX]);

@@ -19,7 +19,6 @@ static const double interval_unstated_bytes = 131072;
 struct text_reader {
     struct sy_load *load;
     struct sy_error *err;
-    double interval_bytes; /* 0: the counts are exact */
     uint32_t line_number;
     uint32_t stack_line_number; /* of the "@" line that still waits for its counts; 0 without */
     uint32_t location_ids[SY_STACK_FRAMES_MAX];
@@ -86,8 +85,10 @@ static bool read_addresses(struct text_reader *reader, struct sy_scan scan) {
 }
 
 static bool add_stack(struct text_reader *reader, double values[SY_VALUE_COUNT]) {
-    sy_text_unsample(&values[SY_INUSE_OBJECTS], &values[SY_INUSE_SPACE], reader->interval_bytes);
-    sy_text_unsample(&values[SY_ALLOC_OBJECTS], &values[SY_ALLOC_SPACE], reader->interval_bytes);
+    sy_text_unsample(&values[SY_INUSE_OBJECTS], &values[SY_INUSE_SPACE],
+                     reader->load->interval_bytes);
+    sy_text_unsample(&values[SY_ALLOC_OBJECTS], &values[SY_ALLOC_SPACE],
+                     reader->load->interval_bytes);
     return sy_load_add(reader->load, reader->location_ids, reader->location_count, values,
                        reader->err);
 }
@@ -147,7 +148,7 @@ static bool read_rows_kind(struct text_reader *reader, struct sy_scan scan, bool
 
     sy_scan_blanks(&scan);
     if (scan.at == scan.end || !sy_scan_text(&scan, "@")) {
-        reader->interval_bytes = is_pair_equal ? interval_unstated_bytes : 0;
+        reader->load->interval_bytes = is_pair_equal ? interval_unstated_bytes : 0;
         return true;
     }
     sy_scan_blanks(&scan);
@@ -158,7 +159,8 @@ static bool read_rows_kind(struct text_reader *reader, struct sy_scan scan, bool
         if (kinds[i].divisor > 0 && !sy_scan_decimal(&scan, &period_bytes)) {
             return fail_line(reader, "the sampling interval is not a number");
         }
-        reader->interval_bytes = kinds[i].divisor > 0 ? (double)period_bytes / kinds[i].divisor : 0;
+        reader->load->interval_bytes =
+            kinds[i].divisor > 0 ? (double)period_bytes / kinds[i].divisor : 0;
         return true;
     }
     return fail_line(reader, "a kind of heap profile that is not known");
@@ -181,7 +183,7 @@ static bool read_head(struct text_reader *reader, struct sy_scan scan, bool *is_
         scan.at != scan.end) {
         return fail_line(reader, "the sampling interval is not a number");
     }
-    reader->interval_bytes = (double)interval_bytes;
+    reader->load->interval_bytes = (double)interval_bytes;
     return true;
 }
 
@@ -243,7 +245,6 @@ bool sy_text_parse(struct sy_load *load, const char *data, size_t data_bytes,
     }
     reader.load = load;
     reader.err = err;
-    reader.interval_bytes = 0;
     reader.stack_line_number = 0;
     reader.location_count = 0;
     return read_body(&reader, data, body_bytes);

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The options, those of the jeprof that comes with jemalloc and our own; and the arguments.
+package Jeprof::Options;
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Getopt::Long qw(:config no_ignore_case bundling_override);
+use Jeprof::Base qw(fail);
+use Jeprof::Diff qw(parse_rule);
+
+our @EXPORT_OK = qw(usage_text parse_options split_arguments split_sides);
+
+my @VALUES = qw(inuse_space inuse_objects alloc_space alloc_objects);
+my @GROUPS = qw(functions lines files addresses);
+my @OUTPUTS = qw(text collapsed dot svg ps pdf png gif json junit markdown);
+my %DIFF_OUTPUT = map { $_ => 1 } qw(text collapsed json junit markdown);
+my %DIFF_ONLY = map { $_ => 1 } qw(json junit markdown);
+
+# Known to the original, and refused by name here instead of ignored.
+my @NOT_BUILT = qw(
+    interactive seconds=i add_lib=s lib_prefix=s callgrind gv evince web list=s disasm=s symbols
+    raw total_delay contentions mean_delay thread=s scale=i heapcheck test debug test_stride=i
+);
+
+sub usage_text {
+    return <<'TEXT';
+usage: jeprof [OPTION]... [PROGRAM] PROFILE...
+       jeprof --diff [OPTION]... [PROGRAM] BASE NEW
+
+Shows who holds the memory of heap profiles: jemalloc's and Tally's heap_v2 text, gperftools'
+and Go's heap profiles, pprof protobuf, gzipped or not. Several profiles are added up. PROGRAM
+is needed only if the program has moved since: profiles name their files themselves.
+
+Output (one):
+  --text            table: flat, flat %, sum %, cumulative, cumulative %, name (default)
+  --collapsed       a line a stack, root first, then its value
+  --dot             call graph as Graphviz text
+  --svg --png --pdf --ps --gif
+                    call graph as a picture, made by Graphviz
+  -o, --output=FILE write to FILE, not to standard output
+
+What is counted (one):
+  --inuse_space     bytes allocated and not freed (default)
+  --inuse_objects   objects allocated and not freed
+  --alloc_space     bytes ever allocated; needs opt.prof_accum, or a pprof profile
+  --alloc_objects   objects ever allocated; as above
+  --show_bytes      bytes, not MB (2^20 bytes)
+  --base=PROFILE    subtract this profile; may be given several times
+  --drop_negative   show what shrank since --base as 0
+
+Grouping (one):
+  --functions (default)   --lines   --files   --addresses
+
+Selection:
+  --focus=RE        only stacks with a frame that matches
+  --ignore=RE       no stacks with a frame that matches
+  --retain=RE       of each stack only the frames that match
+  --exclude=RE      of each stack only the frames that do not match
+  --cum             sort the table by cumulative value
+  --nodecount=N     graph: at most N nodes (80)
+  --nodefraction=F  graph: no nodes below F of the total (0.005)
+  --edgefraction=F  graph: no edges below F of the total (0.001)
+  --maxdegree=N     graph: at most N edges into and out of a node (8)
+
+Comparing two builds, or two moments of one process:
+  --diff            what grew and what shrank, site by site, with intervals and q-values. BASE
+                    and NEW are each a file, or several runs: a folder, a quoted pattern, or
+                    a,b,c. Output: --text, --collapsed, or
+  --json --junit --markdown
+                    the same for other programs, for CI, and for a review
+  --base_program=FILE
+                    the program of BASE, if it has moved; PROGRAM is NEW's
+  --normalize       scale BASE to the total of NEW first
+  --fail-on=RULE    exit with 3 if a site meets the rule, such as growth>5%,q<0.05: growth, delta,
+                    new, p or q, < or >, a number with % or K, M, G; a comma is "and"
+
+Other:
+  --debug-syms-by-id --tools=TOOLS
+                    of jemalloc's jeprof; accepted, and change nothing
+  --help, --version
+
+Exit status: 0; 1 if a profile cannot be read or the output cannot be written; 3 by --fail-on.
+TEXT
+}
+
+sub pick {
+    my ($default, @given) = @_;
+    my %distinct = map { $_ => 1 } @given;
+    fail('choose one of ', join(' ', map { "--$_" } sort keys %distinct)) if keys %distinct > 1;
+    return $given[0] // $default;
+}
+
+sub check_diff {
+    my ($opt) = @_;
+
+    if ($opt->{diff}) {
+        fail("--diff has no output --$opt->{mode}; it has --text --collapsed --json --junit --markdown")
+            if !$DIFF_OUTPUT{ $opt->{mode} };
+        fail('--diff takes BASE and NEW as arguments, and no --base') if @{ $opt->{base} };
+        $opt->{rule} = parse_rule($opt->{fail_on}) if defined $opt->{fail_on};
+        return;
+    }
+    fail("--$opt->{mode} is for --diff") if $DIFF_ONLY{ $opt->{mode} };
+    for my $name (qw(fail_on base_program normalize)) {
+        fail('--', $name =~ s/fail_on/fail-on/r, ' is for --diff') if defined $opt->{$name};
+    }
+}
+
+sub parse_options {
+    my %opt = (
+        nodecount => 80, nodefraction => 0.005, edgefraction => 0.001, maxdegree => 8, base => [],
+    );
+    my (@outputs, @values, @groups, @missing);
+    my %spec = (
+        'help' => \$opt{help}, 'version' => \$opt{version}, 'output|o=s' => \$opt{output},
+        'show_bytes!' => \$opt{show_bytes}, 'base=s' => $opt{base},
+        'drop_negative!' => \$opt{drop_negative}, 'cum!' => \$opt{cum},
+        'diff' => \$opt{diff}, 'fail-on=s' => \$opt{fail_on}, 'base_program=s' => \$opt{base_program},
+        'normalize' => \$opt{normalize},
+        # Debug files are always looked for by build id, and no other program is run for it.
+        'debug-syms-by-id!' => sub { }, 'tools=s' => sub { },
+    );
+    $spec{$_} = sub { push @outputs, "$_[0]" } for @OUTPUTS;
+    $spec{$_} = sub { push @values, "$_[0]" } for @VALUES;
+    $spec{$_} = sub { push @groups, "$_[0]" } for @GROUPS;
+    $spec{"$_=s"} = \$opt{$_} for qw(focus ignore retain exclude);
+    $spec{"$_=i"} = \$opt{$_} for qw(nodecount maxdegree);
+    $spec{"$_=f"} = \$opt{$_} for qw(nodefraction edgefraction);
+    $spec{$_} = sub { push @missing, "--$_[0]" } for @NOT_BUILT;
+    local $SIG{__WARN__} = sub { print STDERR "jeprof: $_[0]" };
+    GetOptions(%spec) or fail('jeprof --help lists the options');
+    fail("$missing[0] is not built yet; jeprof --help lists what is") if @missing;
+    $opt{mode} = pick('text', @outputs);
+    $opt{value} = pick('inuse_space', @values);
+    $opt{group} = pick('functions', @groups);
+    check_diff(\%opt) if !$opt{help} && !$opt{version};
+    for my $name (qw(focus ignore retain exclude)) {
+        next if !defined $opt{$name};
+        my $re = eval { qr/$opt{$name}/ };
+        fail("--$name=$opt{$name}: not a regular expression: ", $@ =~ s/ at \S+ line.*//sr) if !$re;
+        $opt{$name} = $re;
+    }
+    return \%opt;
+}
+
+# Whether the file is a program or a script rather than a profile. A pipe is a profile: what is
+# read from it here would be missing later.
+sub is_program {
+    my ($path) = @_;
+
+    return 0 if !-f $path;
+    open my $file, '<:raw', $path or fail("$path: $!");
+    my $start = '';
+    read $file, $start, 4;
+    close $file;
+    return $start eq "\177ELF" || $start =~ /^#!/;
+}
+
+sub check_path {
+    my ($path) = @_;
+
+    return if -e $path;
+    fail("$path: profiles from URLs are not built yet; fetch it with curl first")
+        if $path =~ m{^https?://|^[\w.-]+:\d+(/|$)};
+    fail("$path: no such file");
+}
+
+# PROGRAM, if the first argument is one, and the profiles.
+sub split_arguments {
+    my (@paths) = @_;
+
+    fail('which profile? jeprof --help') if !@paths;
+    check_path($_) for @paths;
+    my $program = @paths > 0 && is_program($paths[0]) ? shift @paths : undef;
+    fail("$program is a program; which profile? jeprof --help") if !@paths;
+    return ($program, @paths);
+}
+
+# The runs behind one argument of --diff: a file, the profiles of a folder, a pattern, or a list.
+sub runs_of {
+    my ($argument) = @_;
+
+    return $argument if -e $argument && !-d $argument;
+    my @paths;
+    if (-d $argument) {
+        opendir my $folder, $argument or fail("$argument: $!");
+        @paths = map { "$argument/$_" } sort grep { /\.(?:heap|pb)(?:\.gz)?\z/ } readdir $folder;
+        fail("$argument: no profiles in it (*.heap, *.pb.gz)") if !@paths;
+    } else {
+        # A pattern of the shell's; blanks belong to the name.
+        @paths = map { /[*?\[]/ ? sort glob(s/([\s"'\\])/\\$1/gr) : $_ } split /,/, $argument;
+        fail("$argument: no such file, and no pattern that matches one") if !@paths;
+    }
+    check_path($_) for @paths;
+    my %process;
+    for my $path (@paths) {
+        next if $path !~ /\A(.*\.\d+)\.\d+\.(?:[imu]\d+|f)\.(?:heap|pb)(?:\.gz)?\z/s;
+        fail("$process{$1} and $path are of one process, and so not two runs; give one dump a run")
+            if $process{$1};
+        $process{$1} = $path;
+    }
+    return @paths;
+}
+
+# (PROGRAM or undef, [base's runs], [new's runs])
+sub split_sides {
+    my (@arguments) = @_;
+    my $program = @arguments > 2 && is_program($arguments[0]) ? shift @arguments : undef;
+
+    fail('--diff takes BASE and NEW; several runs of a build as a folder, a quoted pattern or a,b,c')
+        if @arguments != 2;
+    return ($program, map { [ runs_of($_) ] } @arguments);
+}
+
+1;

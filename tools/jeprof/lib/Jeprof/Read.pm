@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Reads profiles through jeprof-helper, whose lines tools/jeprof/stream.h describes.
+package Jeprof::Read;
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use FindBin ();
+use List::Util qw(min);
+use Jeprof::Base qw(fail);
+use Jeprof::Names qw(short_name);
+
+our @EXPORT_OK = qw(helper_path read_profile named_stacks select_stacks value_index visible_ids);
+
+# Which of a stack's four numbers each view shows, in stream.h's order.
+my %VALUE_INDEX = (inuse_objects => 0, inuse_space => 1, alloc_objects => 2, alloc_space => 3);
+
+# Everything from the leaf up to the last of these is the allocator's own and is not shown. Tally
+# leaves its frames out itself; profiles of other allocators have them.
+my %ALLOCATOR_FRAME = map { $_ => 1 } qw(
+    malloc calloc realloc free memalign posix_memalign aligned_alloc valloc pvalloc
+    mallocx rallocx xallocx dallocx sdallocx
+    je_malloc_default imalloc imalloc_body fallback_impl prof_alloc_prep prof_backtrace_impl
+    je_prof_backtrace je_prof_tctx_create irallocx_prof do_rallocx ixallocx_prof newImpl
+    fallbackNewImpl
+), 'operator new', 'operator new[]';
+
+sub value_index {
+    my ($value) = @_;
+    return $VALUE_INDEX{$value};
+}
+
+sub helper_path {
+    my @places = (
+        $ENV{TALLY_JEPROF_HELPER} // (),
+        "$FindBin::RealBin/../libexec/tally/jeprof-helper",
+        "$FindBin::RealBin/jeprof-helper",
+    );
+    for my $place (@places) {
+        return $place if -x $place;
+    }
+    fail("its helper is missing: $places[-2]; install Tally again, or set TALLY_JEPROF_HELPER");
+}
+
+sub place_of {
+    my ($binary, $offset, @fields) = @_;
+    my @frames;
+
+    while (my ($function, $file, $line) = splice @fields, 0, 3) {
+        push @frames, [ $function, $file, $line ];
+    }
+    return { binary => $binary, offset => $offset, frames => \@frames };
+}
+
+# What the helper says of the profiles: the places by number, innermost frame first, and for each
+# run, or for all together, its stacks: ids from the leaf, the values, variances, weights.
+sub read_profile {
+    my ($how, @profiles) = @_;
+    my @command = (helper_path());
+    my (%places, @runs);
+
+    push @command, '--program', $how->{program} if defined $how->{program};
+    push @command, '--base', $_ for @{ $how->{base} // [] };
+    push @command, '--each' if $how->{each};
+    push @command, '--spread' if $how->{spread};
+    push @runs, { path => $profiles[0], stacks => [] } if !$how->{each};
+    open my $lines, '-|', @command, '--', @profiles or fail("$command[0]: $!");
+    my $first = <$lines> // '';
+    while (my $line = <$lines>) {
+        chomp $line;
+        my ($kind, @fields) = split /\t/, $line, -1;
+        if ($kind eq 'S') {
+            my $ids = pop @fields;
+            push @{ $runs[-1]{stacks} },
+                { ids => [ split / /, $ids ], values => [ splice @fields, 0, 4 ],
+                  variances => [ splice @fields, 0, 4 ], weights => [ splice @fields, 0, 4 ] };
+        } elsif ($kind eq 'L') {
+            my $id = shift @fields;
+            $places{$id} = place_of(@fields);
+        } else {
+            push @runs, { path => $fields[0], stacks => [] };
+        }
+    }
+    # The helper has said what is wrong.
+    close $lines or exit 1;
+    fail("$command[0] is of another version") if $first ne "tally-stacks 2\n";
+    return { places => \%places, runs => \@runs };
+}
+
+# The names of one place, innermost first, by the chosen grouping.
+sub place_names {
+    my ($group, $place) = @_;
+    my ($binary, $offset, $frames) = @$place{qw(binary offset frames)};
+    my $bare = ($binary =~ s{.*/}{}r || '[unknown]') . "+$offset";
+    my @names;
+
+    return $group eq 'files' ? ($binary || '[unknown]') : $bare if !@$frames;
+    for my $frame (@$frames) {
+        my ($function, $file, $line) = @$frame;
+        my $short = short_name($function);
+        my $where = $file ne '' ? "$file:$line" : '';
+        push @names,
+              $group eq 'functions' ? $short
+            : $group eq 'lines'     ? ($where ne '' ? "$short $where" : $short)
+            : $group eq 'files'     ? ($file ne '' ? $file : $binary)
+            :                         join ' ', grep { $_ ne '' } $bare, $short, $where;
+    }
+    return @names;
+}
+
+sub is_allocator {
+    my ($place) = @_;
+    return $place->{is_allocator} //=
+        (grep { $ALLOCATOR_FRAME{ short_name($_->[0]) =~ s/^_+//r } } @{ $place->{frames} }) ? 1 : 0;
+}
+
+# The ids of a stack without the allocator's own places.
+sub visible_ids {
+    my ($places, $ids) = @_;
+
+    for my $at (reverse 0 .. min(15, $#$ids)) {
+        return [ @$ids[ $at + 1 .. $#$ids ] ] if is_allocator($places->{ $ids->[$at] });
+    }
+    return $ids;
+}
+
+# { names => [leaf first], value => number, ids => [leaf first] } for each stack of a run.
+sub named_stacks {
+    my ($opt, $profile, $run) = @_;
+    my ($places, $index) = ($profile->{places}, $VALUE_INDEX{ $opt->{value} });
+    my (%names, @stacks);
+
+    for my $stack (@{ $run->{stacks} }) {
+        my $ids = visible_ids($places, $stack->{ids});
+        my @names =
+            map { @{ $names{$_} //= [ place_names($opt->{group}, $places->{$_}) ] } } @$ids;
+        push @stacks, {
+            names => @names ? \@names : ['[unknown]'], ids => $ids, raw => $stack,
+            value => $stack->{values}[$index],
+        };
+    }
+    return @stacks;
+}
+
+sub select_stacks {
+    my ($opt, @stacks) = @_;
+    my @selected;
+
+    for my $stack (@stacks) {
+        my @names = @{ $stack->{names} };
+        next if $opt->{focus} && !grep { $_ =~ $opt->{focus} } @names;
+        next if $opt->{ignore} && grep { $_ =~ $opt->{ignore} } @names;
+        @names = grep { $_ =~ $opt->{retain} } @names if $opt->{retain};
+        @names = grep { $_ !~ $opt->{exclude} } @names if $opt->{exclude};
+        next if !@names;
+        my $value = $stack->{value};
+        $value = 0 if $opt->{drop_negative} && $value < 0;
+        push @selected, { %$stack, names => \@names, value => $value } if $value != 0;
+    }
+    return @selected;
+}
+
+1;
