@@ -127,6 +127,7 @@ struct al_tcache {
 
     /* Guarded by the registry's lock; of a cache without a thread, by the lock of tcache_park.c. */
     struct al_tcache *prev, *next;
+    const void *owner; /* where its thread's al_self lies */
 };
 static_assert(offsetof(struct al_tcache, bins) == AL_MAP_BIN_FIRST_BYTES, "as the map says");
 

@@ -5,6 +5,10 @@
  * The key's value is set when a cache is born. Its destructor runs among others in unknown
  * order, so it asks to be called again in the next round (POSIX promises four) and gives the
  * cache up only then: most destructors still find it.
+ *
+ * A cache born in the last two rounds, by what another destructor does there, never hears of its
+ * thread's end. It is an orphan, found by the next thread whose thread-local data lies at the same
+ * address, as the C library's cache of stacks makes it: the one before must be gone then.
  */
 #include "alloc/thread.h"
 
@@ -33,6 +37,9 @@ enum stage { STAGE_NEW, STAGE_BUSY, STAGE_LIVE, STAGE_ENDING, STAGE_DEAD };
 
 static AL_TLS_IE uint8_t own_stage;
 
+/* Live caches are kept in several lists, so that a thread that begins looks at few of them. */
+enum { LIVE_LIST_LG = 6, LIVE_LIST_COUNT = 1 << LIVE_LIST_LG };
+
 static struct {
     /* Init. */
     struct al_lock init_lock;
@@ -42,8 +49,8 @@ static struct {
 
     /* Guarded by lock. */
     struct al_lock lock;
-    struct al_tcache *live;
-    struct al_tcache *fork_cache; /* the forking thread's, while it forks */
+    struct al_tcache *live[LIVE_LIST_COUNT]; /* by live_list_of */
+    struct al_tcache *fork_cache;            /* the forking thread's, while it forks */
 
     /* Atomic sums of what no live cache counts. */
     _Atomic uint64_t past_allocated_bytes, past_freed_bytes;
@@ -57,12 +64,19 @@ static void add_past(uint64_t allocated_bytes, uint64_t freed_bytes) {
     atomic_fetch_add_explicit(&threads.past_freed_bytes, freed_bytes, memory_order_relaxed);
 }
 
+/* The list for caches of threads whose data lies there: such addresses differ by whole pages. */
+static struct al_tcache **live_list_of(const void *owner) {
+    const uint64_t mixed = (uint64_t)(uintptr_t)owner * UINT64_C(0x9E3779B97F4A7C15);
+
+    return &threads.live[mixed >> (64 - LIVE_LIST_LG)];
+}
+
 static void unlink_locked(struct al_tcache *cache) {
     al_lock_assert_held(&threads.lock);
     if (cache->prev != NULL) {
         cache->prev->next = cache->next;
     } else {
-        threads.live = cache->next;
+        *live_list_of(cache->owner) = cache->next;
     }
     if (cache->next != NULL) {
         cache->next->prev = cache->prev;
@@ -73,14 +87,18 @@ static void unlink_locked(struct al_tcache *cache) {
 
 static void link_locked(struct al_tcache *cache) {
     al_lock_assert_held(&threads.lock);
+    struct al_tcache **const list = live_list_of(&al_self);
+
+    cache->owner = &al_self;
     cache->prev = NULL;
-    cache->next = threads.live;
-    if (threads.live != NULL) {
-        threads.live->prev = cache;
+    cache->next = *list;
+    if (*list != NULL) {
+        (*list)->prev = cache;
     }
-    threads.live = cache;
+    *list = cache;
 }
 
+/* The cache's thread has ended, or is the caller and about to. */
 static void retire(struct al_tcache *cache) {
     AL_ASSERT(cache != &al_null_tcache);
     cache->reentry++;
@@ -88,8 +106,10 @@ static void retire(struct al_tcache *cache) {
     cache->reentry--;
     al_tcache_set_mode(cache, 0);
     al_tcache_shrink(cache);
-    al_self = &al_null_tcache;
-    own_stage = STAGE_DEAD;
+    if (cache == al_self) {
+        al_self = &al_null_tcache;
+        own_stage = STAGE_DEAD;
+    }
     atomic_fetch_sub(&cache->arena->thread_count, 1);
 
     uint64_t allocated_bytes = 0;
@@ -150,6 +170,19 @@ static void link(struct al_tcache *cache) {
     al_lock_give(&threads.lock);
 }
 
+/* A live cache of a thread that was where the caller is, and so is dead. NULL: there is none, as
+ * nearly always.
+ */
+static struct al_tcache *find_orphan(void) {
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    struct al_tcache *cache = *live_list_of(&al_self);
+    while (cache != NULL && cache->owner != &al_self) {
+        cache = cache->next;
+    }
+    al_lock_give(&threads.lock);
+    return cache;
+}
+
 static uint32_t initial_mode(void) {
     return (al_options.tcache ? 0 : AL_TCACHE_OFF) | (al_fill_is_on() ? AL_TCACHE_FILL : 0);
 }
@@ -197,6 +230,11 @@ AL_COLD struct al_tcache *al_thread_cache_slow(void) {
     }
     own_stage = STAGE_BUSY;
     al_init();
+    struct al_tcache *const orphan = find_orphan();
+    if (orphan != NULL) {
+        orphan->reentry = 0;
+        retire(orphan);
+    }
     struct al_arena *const arena =
         atomic_load(&al_arena_at(0)->thread_count) == 0 ? al_arena_at(0) : al_arena_choose();
     struct al_tcache *cache = adopt_cache(arena);
@@ -334,10 +372,13 @@ void al_threads_sum(uint64_t *allocated_bytes, uint64_t *freed_bytes) {
     al_lock_take(&threads.lock, AL_RANK_THREADS);
     *allocated_bytes = atomic_load(&threads.past_allocated_bytes);
     *freed_bytes = atomic_load(&threads.past_freed_bytes);
-    for (const struct al_tcache *cache = threads.live; cache != NULL; cache = cache->next) {
-        const bool is_own = cache == al_self;
-        *allocated_bytes += al_tcache_allocated_bytes(cache, is_own);
-        *freed_bytes += al_tcache_freed_bytes(cache, is_own);
+    for (size_t list = 0; list < LIVE_LIST_COUNT; list++) {
+        for (const struct al_tcache *cache = threads.live[list]; cache != NULL;
+             cache = cache->next) {
+            const bool is_own = cache == al_self;
+            *allocated_bytes += al_tcache_allocated_bytes(cache, is_own);
+            *freed_bytes += al_tcache_freed_bytes(cache, is_own);
+        }
     }
     al_lock_give(&threads.lock);
 }
@@ -406,10 +447,10 @@ static void fork_parent(void) {
 /* The other threads are gone, and with them what their caches hold: a bounded leak, since a
  * cache may have been cut off in the middle of a change.
  */
-static void drop_other_caches(void) {
+static void drop_other_caches(struct al_tcache *first) {
     struct al_tcache *next = NULL;
 
-    for (struct al_tcache *cache = threads.live; cache != NULL; cache = next) {
+    for (struct al_tcache *cache = first; cache != NULL; cache = next) {
         next = cache->next;
         if (cache != al_self) {
             add_past(al_tcache_allocated_bytes(cache, false), al_tcache_freed_bytes(cache, false));
@@ -429,7 +470,9 @@ static void fork_child(void) {
     al_extent_fork_child();
     al_arenas_fork_child();
     al_tcache_fork_child();
-    drop_other_caches();
+    for (size_t list = 0; list < LIVE_LIST_COUNT; list++) {
+        drop_other_caches(threads.live[list]);
+    }
     al_lock_reset(&threads.lock);
     al_lock_reset(&threads.init_lock);
     al_hooks.fork_child();

@@ -8,7 +8,9 @@
  * A thread gets its cache with its first slow visit. When it ends, its cache is parked with
  * its arena, full as it is, for the next thread there; beyond AL_ARENA_PARKED_MAX it is
  * flushed and pooled. A thread that allocates after that (destructors that run after ours)
- * takes blocks one by one under the bin's lock: correct, slower, and it revives nothing.
+ * takes blocks one by one under the bin's lock: correct, slower, and it revives nothing. One
+ * that allocates for the first time in its last destructors leaves its cache to the next thread
+ * at the same address; until then it counts as a thread.
  */
 #ifndef AL_THREAD_H
 #define AL_THREAD_H
