@@ -17,6 +17,8 @@
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The thread sanitizer takes a thread for ended in the middle of its last round, and what is born
  * in one round dies two later.
@@ -32,6 +34,7 @@ enum {
     THREAD_COUNT = 40,
     BESIDE_COUNT = 6,
     BLOCK_COUNT = 300,
+    MANY_COUNT = 150,
     /* The C library keeps 40 MiB of stacks for next threads: so few that all are kept. */
     STACK_BYTES = 512 * 1024,
 };
@@ -251,6 +254,63 @@ START_TEST(blocks_outlive_their_thread) {
 }
 END_TEST
 
+/* ---- many at once ---- */
+
+static pthread_barrier_t barrier;
+
+/* Alive with a cache while the main thread looks; nobody may have taken it meanwhile. */
+static void *stay(void *arg) {
+    void *const block = memset(al_malloc(100), 1, 100);
+    const struct al_tcache *const cache = al_self;
+
+    (void)pthread_barrier_wait(&barrier);
+    (void)pthread_barrier_wait(&barrier);
+    al_tcache_check(cache);
+    ck_assert_ptr_eq(al_self, cache);
+    ck_assert_uint_eq(al_thread_allocated_bytes() - al_thread_deallocated_bytes(),
+                      al_malloc_usable_size(block));
+    al_free(block);
+    return arg;
+}
+
+/* In the child: the main thread is the only one, and in the sums. */
+static _Noreturn void look_alone(void) {
+    const uint64_t bytes_before = live_bytes();
+    void *const block = al_malloc(5000);
+    const bool is_counted = live_bytes() == bytes_before + al_malloc_usable_size(block);
+
+    al_audit_all();
+    _exit(is_counted && thread_count() == 1 ? 0 : 1);
+}
+
+START_TEST(many_threads_keep_their_caches_and_a_fork_drops_them) {
+    static pthread_t threads[MANY_COUNT];
+    int status = 0;
+
+    al_free(al_malloc(1));
+    const uint32_t threads_before = thread_count();
+    ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, MANY_COUNT + 1), 0);
+    for (int idx = 0; idx < MANY_COUNT; idx++) {
+        ck_assert_int_eq(pthread_create(&threads[idx], NULL, stay, NULL), 0);
+    }
+    (void)pthread_barrier_wait(&barrier);
+    ck_assert_uint_eq(thread_count(), threads_before + MANY_COUNT);
+    fflush(NULL);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        look_alone();
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    (void)pthread_barrier_wait(&barrier);
+    for (int idx = 0; idx < MANY_COUNT; idx++) {
+        ck_assert_int_eq(pthread_join(threads[idx], NULL), 0);
+    }
+    ck_assert_uint_eq(thread_count(), threads_before);
+}
+END_TEST
+
 START_TEST(a_thread_that_changes_its_arena_takes_nothing_along) {
     unsigned arena_idx = 0;
     const unsigned home_idx = al_thread_arena_get();
@@ -284,8 +344,8 @@ END_TEST
 
 /* The program reads the counters behind our back: each operation is in them at once. */
 START_TEST(counters_by_address_are_exact_at_once) {
-    const uint64_t *const allocated = al_thread_allocated_ptr();
     const uint64_t *const freed = al_thread_deallocated_ptr();
+    const uint64_t *const allocated = al_thread_allocated_ptr();
 
     for (size_t idx = 0; idx < BLOCK_COUNT; idx++) {
         const uint64_t allocated_before = *allocated;
@@ -315,6 +375,7 @@ int main(void) {
         tcase_add_test(tcase, nothing_after_its_end_revives_a_cache);
     }
     tcase_add_test(tcase, blocks_outlive_their_thread);
+    tcase_add_test(tcase, many_threads_keep_their_caches_and_a_fork_drops_them);
     tcase_add_test(tcase, a_thread_that_changes_its_arena_takes_nothing_along);
     tcase_add_test(tcase, counters_by_address_are_exact_at_once);
     return suite_run(tcase, "thread", 60);
