@@ -37,6 +37,8 @@ static void arena_init(struct al_arena *arena, unsigned idx, bool is_auto) {
     const ssize_t decay_ms[AL_STALE_COUNT] = {atomic_load(&table.decay_ms[AL_STALE_DIRTY]),
                                               atomic_load(&table.decay_ms[AL_STALE_MUZZY])};
     al_runs_init(&arena->runs, idx, decay_ms);
+    arena->runs.bin_counts = arena->bin_counts;
+    arena->born_ns = al_os_time_ns();
     for (unsigned class_idx = 0; class_idx < AL_CLASS_COUNT; class_idx++) {
         arena->bins[class_idx].runs = &arena->runs;
         arena->sampled[class_idx].runs = &arena->runs;

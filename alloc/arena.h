@@ -14,6 +14,7 @@
 #include "alloc/base.h"
 #include "alloc/bin.h"
 #include "alloc/class.h"
+#include "alloc/control.h"
 #include "alloc/map.h"
 #include "alloc/runs.h"
 #include "alloc/stock.h"
@@ -21,8 +22,7 @@
 struct al_tcache;
 
 enum {
-    AL_ARENA_COUNT_MAX = 4094, /* jemalloc's limit: it fits the flags of mallocx */
-    AL_ARENA_PARKED_MAX = 8,   /* caches of ended threads kept for the next ones */
+    AL_ARENA_PARKED_MAX = 8, /* caches of ended threads kept for the next ones */
 };
 
 struct al_arena {
@@ -42,6 +42,9 @@ struct al_arena {
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_bin bins[AL_CLASS_COUNT];
     struct al_bin sampled[AL_CLASS_COUNT];
     struct al_stock stocks[AL_CLASS_COUNT];
+    struct al_bin_counts bin_counts[AL_CLASS_COUNT];
+    struct al_arena_traits traits; /* guarded by the lock of runs; its grow limit stands there */
+    uint64_t born_ns;              /* al_os_time_ns when it was made */
 };
 
 extern _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];

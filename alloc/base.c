@@ -21,6 +21,8 @@ void (*malloc_message)(void *opaque, const char *text);
 
 AL_TLS_IE bool al_is_lock_free;
 
+void (*al_die_hook)(const char *message);
+
 /* To standard error, whole or as far as it takes it. */
 static void write_all(const char *text, size_t left_bytes) {
     while (left_bytes > 0) { /* each turn writes at least a byte, was interrupted, or ends */
@@ -56,6 +58,9 @@ void al_die(const char *what) {
     line[text.len_bytes + 1] = '\0';
     al_is_lock_free = true;
     al_message_write(line);
+    if (al_die_hook != NULL) {
+        al_die_hook(line);
+    }
     abort();
 }
 

@@ -54,6 +54,9 @@ enum { AL_CACHE_LINE_BYTES = 64 };
  */
 extern AL_HIDDEN AL_TLS_IE bool al_is_lock_free;
 
+/* Called before the process is aborted for a misuse of the heap; NULL: nobody is. */
+extern AL_HIDDEN void (*al_die_hook)(const char *message);
+
 /* Writes one line "tally: WHAT" through al_message_write, then aborts. */
 AL_COLD _Noreturn void al_die(const char *what);
 

@@ -65,6 +65,7 @@ void al_bin_unlist_locked(struct al_bin *bin, struct al_extent *slab) {
         al_extent_at(next_idx)->slab.prev_idx = prev_idx;
     }
     slab->slab.list = AL_BIN_LIST_NONE;
+    bin->listed_count--;
 }
 
 /* Puts the slab on the list it belongs to, if it is not there already. */
@@ -87,6 +88,7 @@ void al_bin_relist_locked(struct al_bin *bin, struct al_extent *slab, uint32_t i
         al_extent_at(head_idx)->slab.prev_idx = idx;
     }
     bin->list_idx[list] = idx;
+    bin->listed_count++;
 }
 
 /* ---- blocks leave a slab ---- */
@@ -269,12 +271,17 @@ static void *take_one_locked(struct al_bin *bin) {
 static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
     AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     const uint32_t idx = al_slab_create(bin->runs, class_idx, kind);
+    struct al_bin_counts *const counts = al_bin_counts_of(bin, class_idx);
 
     if (idx == 0) {
         return false;
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);
     bin->slab_count++;
+    if (counts != NULL) {
+        counts->slab_count += kind == AL_EXTENT_SLAB;
+        counts->sampled_slab_count += kind == AL_EXTENT_SAMPLED;
+    }
     al_bin_relist_locked(bin, al_extent_at(idx), idx);
     al_lock_give(&bin->lock);
     return true;
@@ -290,7 +297,6 @@ static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
     struct al_list gathered = {NULL, 0, false};
     uint32_t slab_idx = 0;
 
-    bin->fill_count++;
     for (int seen = 0; seen < FILL_REMOTE_COUNT_MAX && gathered.count < want; seen++) {
         if (!take_remote_locked(bin, &remote, &slab_idx)) {
             break;
@@ -314,6 +320,17 @@ static struct al_list fill_locked(struct al_bin *bin, uint32_t want) {
     return list;
 }
 
+static void count_taken_locked(struct al_bin *bin, unsigned class_idx, uint32_t count,
+                               uint32_t fill_count) {
+    al_lock_assert_held(&bin->lock);
+    struct al_bin_counts *const counts = al_bin_counts_of(bin, class_idx);
+
+    if (counts != NULL) {
+        counts->taken_count += count;
+        counts->fill_count += fill_count;
+    }
+}
+
 struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want) {
     AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
     AL_ASSERT(want > 0);
@@ -322,6 +339,7 @@ struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want
     do { /* ends: add_slab fails, or its slab is there unless other threads emptied it */
         al_lock_take(&bin->lock, AL_RANK_BIN);
         list = fill_locked(bin, want);
+        count_taken_locked(bin, class_idx, list.count, 1);
         al_lock_give(&bin->lock);
     } while (list.count == 0 && add_slab(bin, class_idx, AL_EXTENT_SLAB));
     return list;
@@ -329,11 +347,17 @@ struct al_list al_bin_fill(struct al_bin *bin, unsigned class_idx, uint32_t want
 
 void *al_bin_take_kind(struct al_bin *bin, unsigned class_idx, enum al_extent_kind kind) {
     AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
+    struct al_bin_counts *const counts = al_bin_counts_of(bin, class_idx);
     void *block = NULL;
 
     do { /* ends as al_bin_fill does */
         al_lock_take(&bin->lock, AL_RANK_BIN);
         block = take_one_locked(bin);
+        if (block != NULL && kind == AL_EXTENT_SAMPLED && counts != NULL) {
+            counts->sampled_count++;
+        } else if (block != NULL) {
+            count_taken_locked(bin, class_idx, 1, 0);
+        }
         al_lock_give(&bin->lock);
     } while (block == NULL && add_slab(bin, class_idx, kind));
     return block;
@@ -409,8 +433,14 @@ static void chain_empty(uint32_t *empty_idx, uint32_t idx) {
 void al_bin_flush(struct al_bin *bin, struct al_list list) {
     AL_ASSERT(list.head != NULL && list.count > 0);
     uint32_t empty_idx = 0;
+    const unsigned class_idx =
+        al_extent_at(al_map_entry_extent(al_map_entry(list.head)))->class_idx;
+    struct al_bin_counts *const counts = al_bin_counts_of(bin, class_idx);
 
     al_lock_take(&bin->lock, AL_RANK_BIN);
+    if (counts != NULL) {
+        counts->flush_count++;
+    }
     while (list.head != NULL) { /* list.count turns */
         void *const block = list.head;
         const uint64_t entry = al_map_entry(block);
@@ -543,6 +573,7 @@ void al_bin_check(struct al_bin *bin, unsigned class_idx) {
             listed_count++;
         }
     }
+    AL_CHECK(listed_count == bin->listed_count, "internal: bin I3: slabs on lists");
     /* Slabs on no list are full. */
     used_count += (uint64_t)(bin->slab_count - listed_count) * al_class_slab_slots(class_idx);
     AL_CHECK(used_count == bin->used_count, "internal: bin I4: blocks in use");

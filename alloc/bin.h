@@ -37,9 +37,30 @@ struct al_bin {
     /* Atomic: slabs whose remote list was empty and now is not, through remote_next_idx.
      * Pushed by any thread (release), taken whole under the lock (acquire): no ABA. */
     _Atomic uint32_t queue_idx;
-    uint32_t fill_count; /* guarded by lock */
+    uint32_t listed_count; /* guarded by lock: slabs on the lists, all that are not full */
 };
 static_assert(sizeof(struct al_bin) == AL_CACHE_LINE_BYTES, "bins never share a line");
+
+/* What has gone through one class of one arena since start. blocks in use: those taken less those
+ * given back; the bins know how many.
+ */
+struct al_bin_counts {
+    /* Guarded by the lock of the class's bin. */
+    uint64_t taken_count;
+    uint64_t fill_count;
+    uint64_t flush_count;
+    uint64_t slab_count;
+    /* Guarded by the lock of the bin of sampled objects. */
+    uint64_t sampled_count;
+    uint64_t sampled_slab_count;
+    /* Atomic, relaxed: allocations of threads that have ended. */
+    _Atomic uint64_t past_request_count;
+};
+
+/* The counters of a bin's class; NULL: nobody counts. */
+AL_INLINE struct al_bin_counts *al_bin_counts_of(const struct al_bin *bin, unsigned class_idx) {
+    return bin->runs->bin_counts != NULL ? &bin->runs->bin_counts[class_idx] : NULL;
+}
 
 /* A list of blocks linked through their first words. */
 struct al_list {

@@ -80,6 +80,25 @@ AL_INLINE uint32_t al_class_slab_slots(unsigned class_idx) {
                       al_class_bytes(class_idx));
 }
 
+/* Large allocations are exact to the page; for statistics they fall into jemalloc's classes: four a
+ * doubling from 80 KiB to 0x7000000000000000 bytes.
+ */
+enum { AL_LARGE_CLASS_COUNT = 187, AL_LARGE_CLASS_LG_FIRST = 16 };
+
+AL_INLINE size_t al_large_class_bytes(unsigned large_idx) {
+    return (size_t)(4 + large_idx % 4 + 1) << (AL_LARGE_CLASS_LG_FIRST - 2 + large_idx / 4);
+}
+
+/* The smallest that holds 1 <= bytes <= AL_SIZE_MAX_BYTES. */
+AL_INLINE unsigned al_large_class_of(size_t bytes) {
+    const unsigned lg = 63 - (unsigned)__builtin_clzll(((uint64_t)bytes - 1) | 1);
+
+    return lg < AL_LARGE_CLASS_LG_FIRST
+               ? 0
+               : (lg - AL_LARGE_CLASS_LG_FIRST) * 4 +
+                     (unsigned)((bytes - 1 - ((size_t)1 << lg)) >> (lg - 2));
+}
+
 /* The class for a request with an alignment of up to a granule; 0: it needs a run. The class
  * is the smallest that is a multiple of the alignment: at most 8 steps away from the size.
  */

@@ -13,6 +13,9 @@
 
 #include <sys/types.h>
 
+/* jemalloc's limit: an index fits the flags of mallocx. */
+enum { AL_ARENA_COUNT_MAX = 4094 };
+
 /* Starts the allocator if nobody has allocated yet. */
 void al_init(void);
 
@@ -29,6 +32,32 @@ int al_arena_lookup(const void *ptr, unsigned *arena_idx);
 /* Calling thread's arena; setting gives the cache back first. EFAULT: no such arena. */
 unsigned al_thread_arena_get(void);
 int al_thread_arena_set(unsigned arena_idx);
+
+/* What a program may tell an arena of itself. */
+enum { AL_ARENA_NAME_BYTES = 32 };
+struct al_arena_traits {
+    size_t oversize_bytes;   /* without effect here */
+    size_t grow_limit_bytes; /* most address space asked for beyond what a request needs */
+    char name[AL_ARENA_NAME_BYTES];
+};
+AL_NODISCARD bool al_arena_traits_read(unsigned arena_idx, struct al_arena_traits *traits);
+
+/* EFAULT: no such arena; of grow_limit also less than a page. Names are cut to 31 bytes. */
+int al_arena_set_oversize(unsigned arena_idx, size_t bytes);
+int al_arena_set_grow_limit(unsigned arena_idx, size_t bytes);
+int al_arena_set_name(unsigned arena_idx, const char *name);
+
+/* How full the memory around an object is; all zero if ptr is none of ours. */
+struct al_utilization {
+    size_t free_count, slot_count;         /* of the object's slab; 0 and 1 for a large object */
+    size_t bytes;                          /* of the slab, or the large object */
+    size_t bin_free_count, bin_slot_count; /* of all slabs of the class in the arena */
+    const void *slab;                      /* NULL for a large object */
+};
+void al_utilization_read(const void *ptr, struct al_utilization *out);
+
+/* Bytes of descriptors ever made. */
+size_t al_extent_table_bytes(void);
 
 /* Purges all dirty pages (arena_idx == UINT_MAX: of all arenas), or as decay says now. */
 int al_arena_purge(unsigned arena_idx);

@@ -89,6 +89,15 @@ uint32_t al_extent_count(void) {
     return count;
 }
 
+void al_extent_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    al_lock_take(&table.lock, AL_RANK_EXTENTS);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&table.lock);
+    }
+    al_lock_stats_read_locked(&table.lock, stats);
+    al_lock_give(&table.lock);
+}
+
 void al_extent_fork_prepare(void) {
     al_lock_take(&table.lock, AL_RANK_EXTENTS);
 }

@@ -122,6 +122,10 @@ AL_INLINE void al_extent_set_arena(struct al_extent *extent, unsigned arena_idx)
     atomic_store_explicit(&extent->arena_idx, (uint16_t)arena_idx, memory_order_relaxed);
 }
 
+/* Of its lock, set back first if is_reset. */
+struct al_lock_stats;
+void al_extent_lock_stats(struct al_lock_stats *stats, bool is_reset);
+
 void al_extent_fork_prepare(void);
 void al_extent_fork_parent(void);
 void al_extent_fork_child(void);

@@ -38,9 +38,7 @@ static void count_huge(struct al_arena *arena, size_t new_bytes, size_t old_byte
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     runs->huge_bytes += new_bytes - old_bytes;
-    runs->large_bytes += new_bytes - old_bytes;
-    runs->large_malloc_count += old_bytes == 0;
-    runs->large_free_count += new_bytes == 0;
+    al_runs_count_large_locked(runs, new_bytes, old_bytes);
     al_lock_give(&runs->lock);
     al_runs_total_add(new_bytes - old_bytes);
 }

@@ -28,6 +28,7 @@ enum al_rank {
     AL_RANK_THREADS,   /* alloc: the list of thread caches */
     AL_RANK_PARKED,    /* alloc: caches without a thread */
     AL_RANK_ARENAS,    /* alloc: the table of arenas */
+    AL_RANK_EXPLICIT,  /* alloc: the table of explicit caches */
     AL_RANK_STOCK,     /* alloc: lists between caches, of one class of one arena */
     AL_RANK_BIN,       /* alloc: one class of one arena */
     AL_RANK_RUNS,      /* alloc: free runs of one arena */
@@ -39,10 +40,31 @@ enum al_rank {
 
 struct al_lock {
     _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody may be waiting */
-    uint32_t wait_count;    /* guarded by the lock itself: takings that had to wait */
-    uint64_t take_count;    /* guarded by the lock itself */
+    _Atomic uint32_t
+        profile_idx;     /* of who waits for it; 0: nobody has yet. Written by its holder */
+    uint64_t take_count; /* guarded by the lock itself */
 };
 static_assert(sizeof(struct al_lock) == 16, "a bin with its lock fits one cache line");
+
+/* What a lock has seen since start, or since al_lock_stats_reset_locked. */
+struct al_lock_stats {
+    uint64_t take_count;
+    uint64_t spin_count;   /* takings that found it held, and had it after a short spin */
+    uint64_t wait_count;   /* takings that slept */
+    uint64_t switch_count; /* takings known to follow another thread's: all that were waited for */
+    uint64_t wait_ns;      /* all sleeps */
+    uint64_t wait_ns_max;  /* the longest */
+    uint32_t waiters_max;  /* threads that waited at the same time */
+};
+
+/* The caller holds the lock. */
+void al_lock_stats_read_locked(const struct al_lock *lock, struct al_lock_stats *stats);
+void al_lock_stats_reset_locked(struct al_lock *lock);
+
+/* The same, taking the lock; and with the numbers of several locks as one. */
+void al_lock_stats_read(struct al_lock *lock, enum al_rank rank, struct al_lock_stats *stats);
+void al_lock_stats_reset(struct al_lock *lock, enum al_rank rank);
+void al_lock_stats_add(struct al_lock_stats *sum, const struct al_lock_stats *one);
 
 void al_lock_take_slow(struct al_lock *lock);
 void al_lock_wake_slow(struct al_lock *lock);

@@ -2,8 +2,9 @@
  *
  * mallocx — flags taken apart, then the same requests everybody makes.
  *
- * A choice of arena or of no cache goes past the thread's cache; identifiers of explicit
- * caches are served by the thread's own until tcache.create exists to make any.
+ * A choice of arena, of an explicit cache or of none goes past the thread's cache, there and back.
+ * An explicit cache that does not exist is none: what MALLOCX_TCACHE names is not validated in
+ * jemalloc.
  */
 #include "alloc/mallocx.h"
 
@@ -11,6 +12,7 @@
 #include "alloc/malloc.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/request.h"
+#include "alloc/tcache_explicit.h"
 #include "alloc/thread.h"
 
 #include <errno.h>
@@ -21,7 +23,8 @@ enum {
     FLAG_ZERO = 0x40,
     FLAG_TCACHE_SHIFT = 8,
     FLAG_TCACHE_MASK = 0xfff,
-    FLAG_TCACHE_NONE = 1,
+    FLAG_TCACHE_NONE = 1,  /* 0: the thread's own */
+    FLAG_TCACHE_FIRST = 2, /* explicit cache 0 */
     FLAG_ARENA_SHIFT = 20,
 };
 
@@ -29,16 +32,25 @@ static size_t align_of(int flags) {
     return (size_t)1 << (flags & FLAG_LG_ALIGN_MASK);
 }
 
+static unsigned tcache_of(int flags) {
+    return (unsigned)flags >> FLAG_TCACHE_SHIFT & FLAG_TCACHE_MASK;
+}
+
+static struct al_tcache_explicit *explicit_of(int flags) {
+    const unsigned tcache = tcache_of(flags);
+
+    return tcache >= FLAG_TCACHE_FIRST ? al_tcache_explicit_at(tcache - FLAG_TCACHE_FIRST) : NULL;
+}
+
 /* The arena to take from past the cache; NULL: by way of the cache. */
 static struct al_arena *arena_of(int flags) {
     const unsigned arena = (unsigned)flags >> FLAG_ARENA_SHIFT;
-    const unsigned tcache = (unsigned)flags >> FLAG_TCACHE_SHIFT & FLAG_TCACHE_MASK;
 
     if (arena != 0) {
         al_init();
         return al_arena_get(arena - 1);
     }
-    if (tcache == FLAG_TCACHE_NONE) {
+    if (tcache_of(flags) != 0) {
         const struct al_tcache *const cache = al_thread_cache();
         return cache != NULL ? cache->arena : al_arena_at(0);
     }
@@ -62,7 +74,8 @@ void *al_mallocx(size_t size_bytes, int flags) {
     struct al_arena *const arena = arena_of(flags);
     bool is_zeroed = false;
     void *const ptr = arena != NULL
-                          ? al_request_malloc_arena(arena, size_bytes, align_of(flags), &is_zeroed)
+                          ? al_request_malloc_past(arena, explicit_of(flags), size_bytes,
+                                                   align_of(flags), &is_zeroed)
                           : al_request_malloc_aligned(size_bytes, align_of(flags), &is_zeroed);
     if (ptr != NULL && (flags & FLAG_ZERO) != 0 && !is_zeroed) {
         memset(ptr, 0, al_request_usable_bytes(ptr));
@@ -93,7 +106,7 @@ void *al_rallocx(void *ptr, size_t size_bytes, int flags) {
     }
     memcpy(copy, ptr, size_bytes < old_bytes ? size_bytes : old_bytes);
     zero_grown(copy, old_bytes, flags);
-    al_free_fast(ptr);
+    al_dallocx(ptr, flags);
     return copy;
 }
 
@@ -119,12 +132,22 @@ size_t al_sallocx(const void *ptr, int flags) {
 }
 
 void al_dallocx(void *ptr, int flags) {
-    (void)flags;
-    al_free_fast(ptr);
+    if (tcache_of(flags) == 0) {
+        al_free_fast(ptr);
+    } else {
+        al_request_free_past(ptr, explicit_of(flags));
+    }
 }
 
 void al_sdallocx(void *ptr, size_t size_bytes, int flags) {
-    al_free_aligned_sized(ptr, align_of(flags), size_bytes);
+    if (tcache_of(flags) == 0) {
+        al_free_aligned_sized(ptr, align_of(flags), size_bytes);
+        return;
+    }
+    if (al_is_debug) {
+        al_request_check_size(ptr, size_bytes, align_of(flags));
+    }
+    al_request_free_past(ptr, explicit_of(flags));
 }
 
 size_t al_nallocx(size_t size_bytes, int flags) {

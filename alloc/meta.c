@@ -71,6 +71,15 @@ void al_meta_account(ptrdiff_t bytes) {
     atomic_fetch_add_explicit(&meta.used_bytes, (size_t)bytes, memory_order_relaxed);
 }
 
+void al_meta_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    al_lock_take(&meta.lock, AL_RANK_META);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&meta.lock);
+    }
+    al_lock_stats_read_locked(&meta.lock, stats);
+    al_lock_give(&meta.lock);
+}
+
 void al_meta_fork_prepare(void) {
     al_lock_take(&meta.lock, AL_RANK_META);
 }

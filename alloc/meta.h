@@ -22,6 +22,10 @@ size_t al_meta_bytes(void);
 /* Counts memory that others mapped for books of their own (prof's tables). May be negative. */
 void al_meta_account(ptrdiff_t bytes);
 
+/* Of its lock, set back first if is_reset. */
+struct al_lock_stats;
+void al_meta_lock_stats(struct al_lock_stats *stats, bool is_reset);
+
 void al_meta_fork_prepare(void);
 void al_meta_fork_parent(void);
 void al_meta_fork_child(void);

@@ -84,6 +84,9 @@ unsigned al_os_cpu_count(void);
 /* Monotonic, coarse where that is cheaper (a few ms). */
 uint64_t al_os_time_ns(void);
 
+/* Monotonic, as fine as the machine has it. */
+uint64_t al_os_time_fine_ns(void);
+
 /* Something no other process start has: for seeds, not for secrets. No system call. */
 uint64_t al_os_seed(void);
 

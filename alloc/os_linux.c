@@ -254,13 +254,21 @@ unsigned al_os_cpu_count(void) {
     return count > 0 ? (unsigned)count : 1;
 }
 
-uint64_t al_os_time_ns(void) {
+static uint64_t read_clock(clockid_t clock) {
     const int saved_errno = errno;
     struct timespec now = {0};
 
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    (void)clock_gettime(clock, &now);
     errno = saved_errno;
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t al_os_time_ns(void) {
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t al_os_time_fine_ns(void) {
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 uint64_t al_os_seed(void) {

@@ -12,6 +12,7 @@
 #include "alloc/large.h"
 #include "alloc/malloc_fast.h"
 #include "alloc/sample.h"
+#include "alloc/tcache_explicit.h"
 #include "alloc/thread.h"
 
 #include <string.h>
@@ -94,7 +95,8 @@ static void *large_malloc(struct al_tcache *cache, struct al_arena *arena, size_
     return ptr;
 }
 
-static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
+/* is_cached: the thread may keep its run. */
+static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry, bool is_cached) {
     struct al_extent *const extent = al_large_extent(ptr, entry);
     const size_t usable_bytes = extent->large.usable_bytes;
     void *const record = extent->large.record;
@@ -103,7 +105,7 @@ static void large_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
         extent->large.record = NULL;
         drop_record(cache, record);
     }
-    if (cache != NULL && al_map_entry_low(entry) == AL_MAP_LARGE &&
+    if (is_cached && cache != NULL && al_map_entry_low(entry) == AL_MAP_LARGE &&
         al_tcache_run_give(cache, ptr, entry)) {
         return;
     }
@@ -144,7 +146,7 @@ static void large_resized(struct al_tcache *cache, struct al_extent *extent, siz
 /* Sampled by counting bytes: p = 1 - exp(-size / R), the same law the classes' countdowns
  * follow. */
 static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, unsigned class_idx,
-                            size_t size_bytes) {
+                            size_t size_bytes, struct al_tcache_explicit *past) {
     const size_t usable_bytes = al_class_bytes(class_idx);
     void *block = NULL;
 
@@ -157,10 +159,13 @@ static void *small_uncached(struct al_tcache *cache, struct al_arena *arena, uns
         }
     }
     if (block == NULL) {
-        block = al_bin_take_one(&arena->bins[class_idx], class_idx);
+        block = past != NULL ? al_tcache_explicit_take(past, arena, class_idx)
+                             : al_bin_take_one(&arena->bins[class_idx], class_idx);
     }
     if (block != NULL) {
         (void)al_fill_new(block, usable_bytes, false);
+        atomic_fetch_add_explicit(&arena->bin_counts[class_idx].past_request_count, 1,
+                                  memory_order_relaxed);
         count_malloc(cache, usable_bytes);
     }
     return block;
@@ -180,7 +185,7 @@ static void *small_malloc(struct al_tcache *cache, unsigned class_idx, size_t si
     AL_ASSERT(class_idx < AL_CLASS_COUNT);
     class_idx = class_idx != 0 ? class_idx : 1; /* malloc(0) */
     if (AL_UNLIKELY(cache == NULL)) {
-        return small_uncached(NULL, al_arena_at(0), class_idx, size_bytes);
+        return small_uncached(NULL, al_arena_at(0), class_idx, size_bytes, NULL);
     }
     struct al_tcache_bin *const bin = &cache->bins[class_idx];
     void *block = bin->alloc;
@@ -216,13 +221,13 @@ void *al_request_malloc(size_t size_bytes, bool *is_zeroed) {
     return al_request_malloc_aligned(size_bytes, 1, is_zeroed);
 }
 
-void *al_request_malloc_arena(struct al_arena *arena, size_t size_bytes, size_t align_bytes,
-                              bool *is_zeroed) {
+void *al_request_malloc_past(struct al_arena *arena, struct al_tcache_explicit *past,
+                             size_t size_bytes, size_t align_bytes, bool *is_zeroed) {
     struct al_tcache *const cache = al_thread_cache();
     const unsigned class_idx = al_class_of_aligned(size_bytes, align_bytes);
 
     if (class_idx != 0) {
-        return small_uncached(cache, arena, class_idx, size_bytes);
+        return small_uncached(cache, arena, class_idx, size_bytes, past);
     }
     return large_malloc(cache, arena, size_bytes, align_bytes, is_zeroed);
 }
@@ -287,8 +292,35 @@ void al_request_free(void *ptr) {
     } else if (al_map_entry_low(entry) == AL_MAP_SAMPLED) {
         sampled_free(cache, ptr, entry);
     } else {
-        large_free(cache, ptr, entry);
+        large_free(cache, ptr, entry, true);
     }
+}
+
+void al_request_free_past(void *ptr, struct al_tcache_explicit *past) {
+    AL_ASSERT(ptr != NULL);
+    struct al_tcache *const cache = al_thread_cache();
+    const uint64_t entry = al_map_entry(ptr);
+
+    if (al_map_entry_low(entry) == AL_MAP_SAMPLED) {
+        sampled_free(cache, ptr, entry);
+        return;
+    }
+    if (!al_map_entry_is_slab(entry)) {
+        large_free(cache, ptr, entry, false);
+        return;
+    }
+    const struct al_extent *const slab = al_extent_at(al_map_entry_extent(entry));
+    const unsigned class_idx = slab->class_idx;
+    al_bin_check_block(slab, ptr);
+    al_fill_old(ptr, al_class_bytes(class_idx));
+    if (past != NULL) {
+        al_tcache_explicit_give(past, ptr, class_idx);
+    } else {
+        *(void **)ptr = NULL;
+        al_bin_flush(&al_arena_at(al_extent_arena(slab))->bins[class_idx],
+                     (struct al_list){ptr, 1, false});
+    }
+    count_free(cache, al_class_bytes(class_idx));
 }
 
 /* ---- sizes ---- */

@@ -20,9 +20,14 @@ AL_NODISCARD void *al_request_malloc(size_t size_bytes, bool *is_zeroed);
 AL_NODISCARD void *al_request_malloc_aligned(size_t size_bytes, size_t align_bytes,
                                              bool *is_zeroed);
 
-/* From an arena of the caller's choice, past the thread's cache. */
-AL_NODISCARD void *al_request_malloc_arena(struct al_arena *arena, size_t size_bytes,
-                                           size_t align_bytes, bool *is_zeroed);
+struct al_tcache_explicit;
+
+/* From an arena of the caller's choice, past the thread's cache; by way of an explicit one, or
+ * NULL.
+ */
+AL_NODISCARD void *al_request_malloc_past(struct al_arena *arena, struct al_tcache_explicit *past,
+                                          size_t size_bytes, size_t align_bytes, bool *is_zeroed);
+void al_request_free_past(void *ptr, struct al_tcache_explicit *past);
 
 /* ptr is not NULL. */
 void al_request_free(void *ptr);

@@ -32,7 +32,8 @@ _Atomic size_t al_runs_total_bytes;
 
 void al_runs_init(struct al_runs *runs, uint32_t arena_idx,
                   const ssize_t decay_ms[AL_STALE_COUNT]) {
-    *runs = (struct al_runs){.arena_idx = arena_idx, .purge_due_ns = UINT64_MAX};
+    *runs = (struct al_runs){
+        .arena_idx = arena_idx, .purge_due_ns = UINT64_MAX, .grow_limit_bytes = GROW_BYTES};
     for (size_t stale = 0; stale < AL_STALE_COUNT; stale++) {
         al_decay_init(&runs->decay[stale], decay_ms[stale], al_os_time_ns());
     }
@@ -156,6 +157,29 @@ void al_runs_remove_locked(struct al_runs *runs, uint32_t idx) {
     }
 }
 
+void al_runs_count_large_locked(struct al_runs *runs, size_t new_bytes, size_t old_bytes) {
+    al_lock_assert_held(&runs->lock);
+    runs->large_bytes += new_bytes - old_bytes;
+    if (new_bytes != 0) {
+        runs->large_malloc_count++;
+        runs->large[al_large_class_of(new_bytes)].malloc_count++;
+    }
+    if (old_bytes != 0) {
+        runs->large_free_count++;
+        runs->large[al_large_class_of(old_bytes)].free_count++;
+    }
+}
+
+void al_runs_count_hits(struct al_runs *runs, size_t bytes, uint64_t count) {
+    AL_ASSERT(bytes > 0);
+    al_lock_take(&runs->lock, AL_RANK_RUNS);
+    runs->large_malloc_count += count;
+    runs->large_free_count += count;
+    runs->large[al_large_class_of(bytes)].malloc_count += count;
+    runs->large[al_large_class_of(bytes)].free_count += count;
+    al_lock_give(&runs->lock);
+}
+
 void al_runs_advise_huge(void *ptr, size_t bytes) {
     if (al_options.thp == THP_ALWAYS) {
         al_os_huge(ptr, bytes);
@@ -168,13 +192,16 @@ void al_runs_advise_huge(void *ptr, size_t bytes) {
 static bool grow(struct al_runs *runs, uint32_t granules) {
     AL_ASSERT(granules > 0);
     const uint32_t extent_idx = al_extent_take();
+    const size_t limit_bytes = atomic_load_explicit(&runs->grow_limit_bytes, memory_order_relaxed);
+    const uint32_t step = limit_bytes < GROW_BYTES ? (uint32_t)(limit_bytes >> AL_GRANULE_LG)
+                                                   : (uint32_t)GROW_GRANULES;
 
     if (extent_idx == 0) {
         return false;
     }
-    size_t bytes = (size_t)(granules > GROW_GRANULES ? granules : GROW_GRANULES) << AL_GRANULE_LG;
+    size_t bytes = (size_t)(granules > step ? granules : step) << AL_GRANULE_LG;
     void *ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
-    if (ptr == NULL && granules < GROW_GRANULES) {
+    if (ptr == NULL && granules < step) {
         bytes = (size_t)granules << AL_GRANULE_LG; /* a tight limit: ask for less */
         ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
     }
@@ -311,8 +338,7 @@ bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
         al_lock_take(&runs->lock, AL_RANK_RUNS);
         is_taken = take_locked(runs, extent, granules, align_granules, &lead_spare_idx, is_zeroed);
         if (is_taken && use == AL_RUNS_LARGE) {
-            runs->large_bytes += al_extent_bytes(extent);
-            runs->large_malloc_count++;
+            al_runs_count_large_locked(runs, al_extent_bytes(extent), 0);
         }
         al_lock_give(&runs->lock);
         spare_idx = lead_spare_idx;
@@ -341,8 +367,7 @@ void al_runs_give(struct al_runs *runs, uint32_t extent_idx, enum al_runs_use us
     (void)al_decay_advance(&runs->decay[AL_STALE_DIRTY], now_ns,
                            runs->stale_granules[AL_STALE_DIRTY]);
     if (use == AL_RUNS_LARGE) {
-        runs->large_bytes -= al_extent_bytes(extent);
-        runs->large_free_count++;
+        al_runs_count_large_locked(runs, 0, al_extent_bytes(extent));
     }
     const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
     al_purge_plan_locked(runs);
@@ -368,7 +393,8 @@ bool al_runs_extend(struct al_runs *runs, struct al_extent *extent, uint32_t mor
         *is_zeroed = carve_locked(runs, idx, 0, more, &spare_idx);
         al_map_set(next_addr, more, AL_MAP_BUSY);
         extent->granules += more;
-        runs->large_bytes += (size_t)more << AL_GRANULE_LG;
+        const size_t new_bytes = al_extent_bytes(extent);
+        al_runs_count_large_locked(runs, new_bytes, new_bytes - ((size_t)more << AL_GRANULE_LG));
     }
     al_lock_give(&runs->lock);
     if (spare_idx != 0) {
@@ -388,9 +414,9 @@ bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, uint32_t fewer
     extent->granules -= fewer;
     tail->base_addr = end_addr(extent);
     tail->granules = fewer;
-    /* No allocation ends by this, but its bytes do. */
     al_lock_take(&runs->lock, AL_RANK_RUNS);
-    runs->large_bytes -= al_extent_bytes(tail);
+    al_runs_count_large_locked(runs, al_extent_bytes(extent),
+                               al_extent_bytes(extent) + al_extent_bytes(tail));
     al_lock_give(&runs->lock);
     al_runs_give(runs, tail_idx, AL_RUNS_SLAB, true);
     return true;
@@ -400,8 +426,7 @@ void al_runs_abandon(struct al_runs *runs, const struct al_extent *extent) {
     al_map_set(extent->base_addr, extent->granules, AL_MAP_NONE);
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     runs->mapped_granules -= extent->granules;
-    runs->large_bytes -= al_extent_bytes(extent);
-    runs->large_free_count++;
+    al_runs_count_large_locked(runs, 0, al_extent_bytes(extent));
     al_lock_give(&runs->lock);
     al_runs_total_add(0 - al_extent_bytes(extent));
 }

@@ -33,9 +33,21 @@ struct al_purge_counts {
 /* What a run is for, to its counters. */
 enum al_runs_use { AL_RUNS_SLAB, AL_RUNS_LARGE };
 
+/* Large allocations of one class (al_large_class_of) since start; a change of size is a free and
+ * an allocation.
+ */
+struct al_large_counts {
+    uint64_t malloc_count, free_count;
+};
+
+struct al_bin_counts; /* bin.h */
+
 struct al_runs {
     /* Never change after al_runs_init. */
     uint32_t arena_idx;
+    struct al_bin_counts *bin_counts; /* of the arena's bins, by class; NULL: not counted */
+
+    _Atomic size_t grow_limit_bytes; /* most address space asked for beyond what is needed */
 
     struct al_lock lock;
 
@@ -55,6 +67,8 @@ struct al_runs {
     /* Atomic, relaxed: slabs have been queued for their bins (bin.h) since this was last cleared.
      */
     _Atomic bool has_remote;
+
+    struct al_large_counts large[AL_LARGE_CLASS_COUNT]; /* guarded by lock */
 };
 
 /* decay_ms: how long freed granules stay dirty, and then muzzy. */
@@ -81,6 +95,14 @@ AL_NODISCARD bool al_runs_trim(struct al_runs *runs, struct al_extent *extent, u
 
 /* The run of a large allocation is nobody's from now on: its addresses may be another's. */
 void al_runs_abandon(struct al_runs *runs, const struct al_extent *extent);
+
+/* Enters a large allocation into the counters: of new_bytes from now on (0: it is gone), of
+ * old_bytes up to now (0: it is new).
+ */
+void al_runs_count_large_locked(struct al_runs *runs, size_t new_bytes, size_t old_bytes);
+
+/* The same of `count` allocations that came and went without the heap's knowledge. */
+void al_runs_count_hits(struct al_runs *runs, size_t bytes, uint64_t count);
 
 /* What opt.thp says about new memory: nothing by default. */
 void al_runs_advise_huge(void *ptr, size_t bytes);

@@ -22,10 +22,12 @@
 struct al_stats_arena {
     size_t allocated_small_bytes;
     size_t allocated_large_bytes;
-    size_t active_bytes;                /* of slabs and large runs */
-    size_t stale_bytes[AL_STALE_COUNT]; /* freed, not yet given back for good */
-    size_t retained_bytes;              /* address space without pages */
-    uint64_t nmalloc_small, ndalloc_small, nmalloc_large, ndalloc_large; /* calls, since start */
+    size_t active_bytes;                   /* of slabs and large runs */
+    size_t stale_bytes[AL_STALE_COUNT];    /* freed, not yet given back for good */
+    size_t retained_bytes;                 /* address space without pages */
+    uint64_t nmalloc_large, ndalloc_large; /* since start */
+    /* Filled in by al_stats_parts_read alone. */
+    uint64_t nmalloc_small, ndalloc_small, nrequests_small, nfills_small, nflushes_small;
     struct al_stats_purge {
         uint64_t pass_count; /* times that something was found to purge */
         uint64_t call_count; /* madvise or munmap */

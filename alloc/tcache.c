@@ -9,6 +9,7 @@
 #include "alloc/hooks.h"
 #include "alloc/lock.h"
 #include "alloc/sample.h"
+#include "alloc/tcache_limit.h"
 #include "alloc/tcache_list.h"
 
 #include <errno.h>
@@ -37,10 +38,12 @@ enum {
 /* What stands beside a sampled object whose record the profiler could not make. */
 static char dropped_record;
 
-static uint32_t bin_cap(unsigned class_idx) {
+uint32_t al_tcache_cap_usual(unsigned class_idx) {
     const uint32_t cap = (uint32_t)(BIN_BYTES_MAX / al_class_bytes(class_idx));
 
-    return cap < BIN_COUNT_MIN ? BIN_COUNT_MIN : cap < BIN_COUNT_MAX ? cap : BIN_COUNT_MAX;
+    return al_tcache_limit_of(class_idx, cap < BIN_COUNT_MIN   ? BIN_COUNT_MIN
+                                         : cap < BIN_COUNT_MAX ? cap
+                                                               : BIN_COUNT_MAX);
 }
 
 uint32_t al_tcache_flim_start(unsigned class_idx) {
@@ -289,7 +292,7 @@ static bool grow_freed(struct al_tcache *cache, unsigned class_idx) {
     struct al_tcache_cold *const cold = &cache->cold[class_idx];
 
     if (cold->cap == 0) {
-        cold->cap = (uint16_t)bin_cap(class_idx);
+        cold->cap = (uint16_t)al_tcache_cap_usual(class_idx);
     }
     const uint32_t cap = cold->cap;
     if (AL_LIKELY(bin->flim >= cap)) {
@@ -463,7 +466,7 @@ static void mode_free(struct al_tcache *cache, unsigned class_idx) {
     }
     *(void **)block = cold->hidden;
     cold->hidden = block;
-    if (++cold->hidden_count > bin_cap(class_idx)) {
+    if (++cold->hidden_count > al_tcache_cap_usual(class_idx)) {
         al_bin_flush(&cache->arena->bins[class_idx],
                      (struct al_list){cold->hidden, cold->hidden_count, false});
         cold->hidden = NULL;

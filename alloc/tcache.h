@@ -109,15 +109,18 @@ struct al_tcache {
 
     uint64_t large_countdown; /* bytes until the next sampled large allocation */
     uint32_t large_epoch;
-    uint32_t tick;         /* slow visits */
-    uint32_t gc_next;      /* class the next trim begins with */
-    uint32_t full_count;   /* slabs of others that came back whole by its frees */
-    uint32_t grown_bytes;  /* sum of (flim - its start) x size over the bins */
-    bool is_sampling;      /* thread.prof.active */
-    uint64_t event_bytes;  /* allocated since the last event */
-    uint64_t volume_bytes; /* allocated by this thread, as slow visits see it */
-    void *prof_slot;       /* the profiler's pointer for this thread */
-    uint64_t parked_ns;    /* when its thread ended */
+    uint32_t tick;           /* slow visits */
+    uint32_t gc_next;        /* class the next trim begins with */
+    uint32_t full_count;     /* slabs of others that came back whole by its frees */
+    uint32_t grown_bytes;    /* sum of (flim - its start) x size over the bins */
+    bool is_sampling;        /* thread.prof.active */
+    uint64_t event_bytes;    /* allocated since the last event */
+    uint64_t volume_bytes;   /* allocated by this thread, as slow visits see it */
+    void *prof_slot;         /* the profiler's pointer for this thread */
+    uint64_t parked_ns;      /* when its thread ended */
+    int64_t peak_bytes;      /* thread.peak: the most there was above peak_base_bytes */
+    int64_t peak_base_bytes; /* allocated less freed at the reset */
+    uint32_t max_bytes;      /* thread.tcache.max; 0: as options say */
 
     /* Counters of what is not in a bin; one writer, read relaxed. */
     _Atomic uint64_t large_malloc_bytes, large_free_bytes;

@@ -3,6 +3,7 @@
  * tcache_age — what happens now and then: each slow visit counts, some look at what is due.
  */
 #include "alloc/hooks.h"
+#include "alloc/tcache_limit.h"
 #include "alloc/tcache_list.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ static void event(struct al_tcache *cache) {
     const uint64_t bytes = cache->event_bytes;
 
     cache->event_bytes = 0;
+    al_tcache_peak_update(cache);
     al_tcache_tend(cache->arena);
     /* An arena whose threads are gone, or asleep, is looked after by the others' threads. */
     struct al_arena *const other = al_arena_next();

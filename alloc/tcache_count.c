@@ -45,9 +45,13 @@ void al_tcache_take_counts(struct al_tcache *cache, uint64_t *allocated_bytes,
         const uint64_t size_bytes = al_class_bytes(class_idx);
         const uint64_t kept_count = al_list_length(bin->alloc);
         const uint64_t freed_count = al_tcache_freed_count(bin);
-        *allocated_bytes +=
-            (atomic_load_explicit(&cold->malloc_count, memory_order_relaxed) - kept_count) *
-            size_bytes;
+        const uint64_t request_count =
+            atomic_load_explicit(&cold->malloc_count, memory_order_relaxed) - kept_count;
+        *allocated_bytes += request_count * size_bytes;
+        if (request_count != 0) {
+            atomic_fetch_add_explicit(&cache->arena->bin_counts[class_idx].past_request_count,
+                                      request_count, memory_order_relaxed);
+        }
         *freed_bytes +=
             (atomic_load_explicit(&cold->free_count, memory_order_relaxed) + freed_count) *
             size_bytes;

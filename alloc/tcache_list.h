@@ -35,6 +35,9 @@ AL_INLINE uint32_t al_tcache_freed_count(const struct al_tcache_bin *bin) {
 /* Blocks a freed list has room for to begin with. */
 uint32_t al_tcache_flim_start(unsigned class_idx);
 
+/* The most it may hold, if the thread has set nothing else. */
+uint32_t al_tcache_cap_usual(unsigned class_idx);
+
 /* Takes the alloc list away: the blocks not yet allocated, and their share of the counts. And the
  * freed list, which enters the counts.
  */

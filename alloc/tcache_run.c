@@ -30,10 +30,7 @@ static void evict(struct al_tcache *cache, struct al_tcache_run *run) {
     cache->run_hit_count = 0;
     run->granules = 0;
     if (hit_count != 0) {
-        al_lock_take(&runs->lock, AL_RANK_RUNS);
-        runs->large_malloc_count += hit_count;
-        runs->large_free_count += hit_count;
-        al_lock_give(&runs->lock);
+        al_runs_count_hits(runs, al_extent_bytes(al_extent_at(run->extent_idx)), hit_count);
     }
     al_runs_give(runs, run->extent_idx, AL_RUNS_LARGE, true);
 }

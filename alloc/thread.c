@@ -22,6 +22,8 @@
 #include "alloc/os.h"
 #include "alloc/sample.h"
 #include "alloc/slab.h"
+#include "alloc/tcache_explicit.h"
+#include "alloc/tcache_limit.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -105,6 +107,7 @@ static void retire(struct al_tcache *cache) {
     al_hooks.thread_ended(&cache->prof_slot);
     cache->reentry--;
     al_tcache_set_mode(cache, 0);
+    al_tcache_forget_limits(cache);
     al_tcache_shrink(cache);
     if (cache == al_self) {
         al_self = &al_null_tcache;
@@ -147,6 +150,10 @@ static void init_locked(void) {
     al_arena_boot(al_options.narenas, (const ssize_t[AL_STALE_COUNT]){al_options.dirty_decay_ms,
                                                                       al_options.muzzy_decay_ms});
     al_sample_set_thread_init(al_options.prof_thread_active_init);
+    const size_t lg_max_bytes = (size_t)1 << al_options.lg_tcache_max;
+    al_tcache_limit_boot(al_options.tcache_max < lg_max_bytes ? al_options.tcache_max
+                                                              : lg_max_bytes,
+                         al_options.tcache_ncached_max);
     threads.has_key = pthread_key_create(&threads.key, thread_ending) == 0;
 }
 
@@ -383,6 +390,36 @@ void al_threads_sum(uint64_t *allocated_bytes, uint64_t *freed_bytes) {
     al_lock_give(&threads.lock);
 }
 
+int64_t al_threads_arena_sum(unsigned arena_idx, uint64_t *requests) {
+    AL_ASSERT(requests != NULL);
+    uint64_t net_bytes = 0;
+
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    for (const struct al_tcache *cache = threads.live; cache != NULL; cache = cache->next) {
+        if (cache->arena->idx != arena_idx) {
+            continue;
+        }
+        const bool is_own = cache == al_self;
+        net_bytes +=
+            al_tcache_allocated_bytes(cache, is_own) - al_tcache_freed_bytes(cache, is_own);
+        for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+            requests[class_idx] +=
+                atomic_load_explicit(&cache->cold[class_idx].malloc_count, memory_order_relaxed);
+        }
+    }
+    al_lock_give(&threads.lock);
+    return (int64_t)net_bytes;
+}
+
+void al_threads_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    al_lock_take(&threads.lock, AL_RANK_THREADS);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&threads.lock);
+    }
+    al_lock_stats_read_locked(&threads.lock, stats);
+    al_lock_give(&threads.lock);
+}
+
 void al_audit_all(void) {
     for (unsigned idx = 0; idx < al_arena_count(); idx++) {
         struct al_arena *const arena = al_arena_at(idx);
@@ -412,6 +449,7 @@ static void fork_prepare(void) {
     al_lock_take(&threads.init_lock, AL_RANK_INIT);
     al_lock_take(&threads.lock, AL_RANK_THREADS);
     al_tcache_fork_prepare();
+    al_tcache_explicit_fork_prepare();
     al_arenas_fork_prepare();
     al_extent_fork_prepare();
     al_map_fork_prepare();
@@ -437,6 +475,7 @@ static void fork_parent(void) {
     al_map_fork_parent();
     al_extent_fork_parent();
     al_arenas_fork_parent();
+    al_tcache_explicit_fork_parent();
     al_tcache_fork_parent();
     al_lock_give(&threads.lock);
     al_lock_give(&threads.init_lock);
@@ -469,6 +508,7 @@ static void fork_child(void) {
     al_map_fork_child();
     al_extent_fork_child();
     al_arenas_fork_child();
+    al_tcache_explicit_fork_child();
     al_tcache_fork_child();
     for (size_t list = 0; list < LIVE_LIST_COUNT; list++) {
         drop_other_caches(threads.live[list]);

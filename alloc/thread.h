@@ -16,6 +16,7 @@
 #define AL_THREAD_H
 
 #include "alloc/base.h"
+#include "alloc/lock.h"
 #include "alloc/tcache.h"
 
 /* The caller's cache, made if it has none yet. NULL: the thread is ending, or starting up, or
@@ -31,6 +32,15 @@ AL_INLINE struct al_tcache *al_thread_cache(void) {
 
 /* Sums over all threads there were. Live ones' cached blocks count as allocated. */
 void al_threads_sum(uint64_t *allocated_bytes, uint64_t *freed_bytes);
+
+/* What the live threads of an arena have requested, by class (added to requests[AL_CLASS_COUNT]),
+ * and how many bytes they have allocated and not freed, less than nothing where they free what
+ * others allocate.
+ */
+int64_t al_threads_arena_sum(unsigned arena_idx, uint64_t *requests);
+
+/* Of the registry's lock, set back first if is_reset. */
+void al_threads_lock_stats(struct al_lock_stats *stats, bool is_reset);
 
 /* Counts for threads without a cache. */
 void al_thread_count_uncached(size_t allocated_bytes, size_t freed_bytes);

@@ -15,6 +15,7 @@ static struct al_lock lock;
 size_t ct_type_bytes(enum ct_type type) {
     switch (type) {
     case CT_NONE:
+    case CT_RAW:
         return 0;
     case CT_BOOL:
         return sizeof(bool);
@@ -39,7 +40,7 @@ static bool is_allowed(const struct ct_node *node, const void *old_value, const 
     const bool has_new = new_value != NULL || new_bytes != 0;
 
     if ((node->access & CT_CALL) != 0) {
-        return !has_old && !has_new;
+        return (node->access & CT_ANY) != 0 || (!has_old && !has_new);
     }
     if ((node->access & CT_EITHER) != 0 && has_old && has_new) {
         return false;
@@ -113,6 +114,19 @@ static bool is_request(const struct ct_node *node, const void *new_value) {
     return node->type != CT_BOOL || (new_value != NULL && *(const bool *)new_value);
 }
 
+static int call_raw(const struct ct_node *node, const struct ct_args *args,
+                    const struct ct_buffers *buffers) {
+    AL_ASSERT(buffers != NULL);
+    AL_ASSERT(node->raw != NULL);
+    if ((node->access & CT_UNLOCKED) != 0) {
+        return node->raw(args, buffers);
+    }
+    al_lock_take(&lock, AL_RANK_CTL);
+    const int err = node->raw(args, buffers);
+    al_lock_give(&lock);
+    return err;
+}
+
 int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *old_value,
                  size_t *old_bytes, const void *new_value, size_t new_bytes) {
     AL_ASSERT(node != NULL && args != NULL);
@@ -125,6 +139,10 @@ int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *o
     const union ct_value *in = NULL;
     int err = 0;
 
+    if (node->type == CT_RAW) {
+        return call_raw(node, args,
+                        &(struct ct_buffers){old_value, old_bytes, new_value, new_bytes});
+    }
     if (!is_allowed(node, old_value, old_bytes, new_value, new_bytes)) {
         return EPERM;
     }
@@ -160,6 +178,13 @@ int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *o
                        : call_locked(node, &own_args, old_value, old_bytes, in);
     al_lock_give(&lock);
     return err;
+}
+
+void ct_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    if (is_reset) {
+        al_lock_stats_reset_locked(&lock);
+    }
+    al_lock_stats_read_locked(&lock, stats);
 }
 
 void ct_lock_take(void) {

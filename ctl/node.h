@@ -28,6 +28,7 @@ enum ct_type {
     CT_U64,
     CT_TEXT,    /* const char * */
     CT_POINTER, /* any other pointer */
+    CT_RAW,     /* the row's own: its function sees the caller's buffers */
 };
 
 enum ct_access {
@@ -49,6 +50,8 @@ enum ct_access {
     CT_WRITE_FIRST = 256,
     /* The write happens even if the read's length is wrong (thread.tcache.enabled). */
     CT_WRITE_ANYWAY = 512,
+    /* A call that does not look at its arguments (stats.mutexes.reset). */
+    CT_ANY = 1024,
 };
 
 union ct_value {
@@ -67,9 +70,17 @@ enum { CT_MIB_MAX = 8 };
 struct ct_args {
     size_t mib[CT_MIB_MAX];
     size_t mib_count;
-    const char *path; /* the row's */
+    const char *path;      /* the row's */
+    uint32_t offset_bytes; /* the row's */
     const struct al_option_row *option;
     const union ct_value *query; /* CT_QUERY: the new value, NULL if there is none */
+};
+
+struct ct_buffers {
+    void *old_value;
+    size_t *old_bytes;
+    const void *new_value;
+    size_t new_bytes;
 };
 
 struct ct_node {
@@ -78,16 +89,26 @@ struct ct_node {
     unsigned access; /* of enum ct_access */
     int (*get)(const struct ct_args *args, union ct_value *out);
     int (*set)(const struct ct_args *args, const union ct_value *in);
-    const char *help; /* one sentence: docs/MALLCTL.md is made from it */
+    const char *help;      /* one sentence: docs/MALLCTL.md is made from it */
+    uint32_t offset_bytes; /* of the number, to the functions that read one of a struct */
+    /* CT_RAW: in place of get and set; old and new as mallctl was called. Lengths and access are
+     * its own business.
+     */
+    int (*raw)(const struct ct_args *args, const struct ct_buffers *buffers);
 };
 
-extern const struct ct_node ct_nodes[]; /* sorted by path */
-extern const size_t ct_node_count;
+/* All rows in one order. */
+size_t ct_node_count(void);
+const struct ct_node *ct_node_at(size_t idx);
 
 size_t ct_type_bytes(enum ct_type type);
 
 int ct_node_call(const struct ct_node *node, const struct ct_args *args, void *old_value,
                  size_t *old_bytes, const void *new_value, size_t new_bytes);
+
+/* Of the one lock; the caller has it. */
+struct al_lock_stats;
+void ct_lock_stats(struct al_lock_stats *stats, bool is_reset);
 
 /* For readers of several values that must belong together. */
 void ct_lock_take(void);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * path — walks the table row by row: some hundred short comparisons, a few microseconds.
- * Programs that poll translate a name once and call by MIB.
+ * Programs that poll translate a name once and call by MIB, which looks at two rows a component:
+ * rows that share a beginning are neighbours, since the tables are sorted and '.' sorts before all
+ * else that names are made of.
  */
 #include "ctl/path.h"
 
@@ -11,9 +13,23 @@
 #include <errno.h>
 #include <string.h>
 
-/* The opt.* rows follow the table: row ct_node_count + k is option k's. */
+/* The opt.* rows follow the table: row ct_node_count() + k is option k's. */
 static size_t row_count(void) {
-    return ct_node_count + al_option_count;
+    return ct_node_count() + al_option_count;
+}
+
+/* The option of a row; NULL: it is of the table. */
+static const struct al_option_row *row_option(size_t row) {
+    AL_ASSERT(row < row_count());
+    const size_t node_count = ct_node_count();
+
+    return row < node_count ? NULL : &al_option_rows[row - node_count];
+}
+
+static bool row_exists(size_t row) {
+    const struct al_option_row *const option = row_option(row);
+
+    return option == NULL || option->is_node;
 }
 
 struct component {
@@ -21,56 +37,57 @@ struct component {
     size_t len_bytes;
 };
 
-/* Component `depth` of a row; len_bytes 0: it has none. Option rows read "opt.<key>". */
-static struct component row_component(size_t row, size_t depth) {
-    AL_ASSERT(row < row_count());
-    const char *at = row < ct_node_count ? ct_nodes[row].path : "opt";
-
-    if (row >= ct_node_count && depth == 1) {
-        at = al_option_rows[row - ct_node_count].key;
-        depth = 0;
+/* Component `depth` of a path; len_bytes 0: it has none. */
+static struct component component_of(const char *path, size_t depth) {
+    AL_ASSERT(path != NULL);
+    for (; depth > 0 && *path != '\0'; depth--) {
+        path += strcspn(path, ".");
+        path += *path == '.';
     }
-    for (; depth > 0 && *at != '\0'; depth--) {
-        at += strcspn(at, ".");
-        at += *at == '.';
-    }
-    return (struct component){at, strcspn(at, ".")};
+    return (struct component){path, strcspn(path, ".")};
 }
 
-static bool row_exists(size_t row) {
-    AL_ASSERT(row < row_count());
-    return row < ct_node_count || al_option_rows[row - ct_node_count].is_node;
+/* Option rows read "opt.<key>". */
+static struct component row_component(size_t row, size_t depth) {
+    const struct al_option_row *const option = row_option(row);
+
+    if (option == NULL) {
+        return component_of(ct_node_at(row)->path, depth);
+    }
+    return component_of(depth == 0 ? "opt" : option->key, depth == 0 ? 0 : depth - 1);
 }
 
 static bool is_index(struct component component) {
-    return component.len_bytes == 3 && memcmp(component.at, "<i>", 3) == 0;
+    return component.len_bytes == 3 && component.at[0] == '<' && component.at[2] == '>';
 }
 
 static bool is_equal(struct component a, struct component b) {
     return a.len_bytes == b.len_bytes && memcmp(a.at, b.at, a.len_bytes) == 0;
 }
 
-/* Whether two rows agree in their first `depth` components. */
+/* Whether two rows of the table, or two options, agree in their first `depth` components. */
 static bool is_same_prefix(size_t row, size_t other, size_t depth) {
-    AL_ASSERT(depth <= CT_MIB_MAX);
-    for (size_t at = 0; at < depth; at++) {
-        if (!is_equal(row_component(row, at), row_component(other, at))) {
-            return false;
-        }
+    AL_ASSERT(depth > 0 && depth <= CT_MIB_MAX);
+    const bool is_option = row_option(row) != NULL;
+
+    if (is_option != (row_option(other) != NULL)) {
+        return false;
     }
-    return true;
+    if (is_option) {
+        return depth == 1 || row == other;
+    }
+    const char *const path = ct_node_at(row)->path;
+    const struct component last = component_of(path, depth - 1);
+    const size_t prefix_bytes = (size_t)(last.at - path) + last.len_bytes;
+    const char *const other_path = ct_node_at(other)->path;
+    return strncmp(path, other_path, prefix_bytes) == 0 &&
+           (other_path[prefix_bytes] == '.' || other_path[prefix_bytes] == '\0');
 }
 
-static size_t first_with_prefix(size_t row, size_t depth) {
-    AL_ASSERT(row < row_count() && depth <= CT_MIB_MAX);
-    size_t first = row;
-
-    for (size_t other = row; other-- > 0;) {
-        if (row_exists(other) && is_same_prefix(row, other, depth)) {
-            first = other;
-        }
-    }
-    return first;
+/* The number of component depth - 1 of a row: the first that begins with the same components. */
+static bool is_first_with_prefix(size_t first, size_t row, size_t depth) {
+    return first <= row && is_same_prefix(row, first, depth) &&
+           (first == 0 || !is_same_prefix(row, first - 1, depth));
 }
 
 /* As strtoul reads: blanks, a sign, digits, then anything. False: no digit, or too large. */
@@ -96,49 +113,96 @@ static bool parse_index(struct component text, size_t *value) {
     return has_digit;
 }
 
-/* Matches the whole name against the beginning of a row; fills the indexes it has. */
-static bool match_row(size_t row, const char *name, size_t mib[CT_MIB_MAX], size_t *depth) {
-    AL_ASSERT(name != NULL);
-    *depth = 0;
-    for (const char *at = name;; at++) {
-        const struct component want = {at, strcspn(at, ".")};
-        const struct component have = row_component(row, *depth);
-        if (want.len_bytes == 0 || have.len_bytes == 0 || *depth == CT_MIB_MAX) {
+/* A place in the tables: the rows from `row` on whose paths agree in their first `offset` bytes. */
+struct place {
+    size_t row;
+    size_t offset_bytes;
+};
+
+/* Goes on to the first of the place's rows that has such a component there. False: none has. */
+static bool find_component(struct place *place, struct component want, size_t *number) {
+    AL_ASSERT(place != NULL && number != NULL);
+    const size_t node_count = ct_node_count();
+    const char *const prefix = ct_node_at(place->row)->path;
+
+    for (size_t row = place->row; row < node_count; row++) {
+        const char *const path = ct_node_at(row)->path;
+        if (strncmp(path, prefix, place->offset_bytes) != 0) {
             return false;
         }
-        if (is_index(have) ? !parse_index(want, &mib[*depth]) : !is_equal(want, have)) {
-            return false;
-        }
-        (*depth)++;
-        at += want.len_bytes;
-        if (*at == '\0') {
+        const char *const at = path + place->offset_bytes;
+        const struct component have = {at, strcspn(at, ".")};
+        if (is_index(have) ? parse_index(want, number) : is_equal(want, have)) {
+            *number = is_index(have) ? *number : row;
+            *place = (struct place){row, place->offset_bytes + have.len_bytes};
             return true;
         }
     }
+    return false;
+}
+
+/* A name of the tables, or the beginning of one. */
+static int find_node(const char *name, size_t found[CT_MIB_MAX], size_t *depth) {
+    AL_ASSERT(name != NULL);
+    struct place place = {0, 0};
+
+    for (*depth = 0; *depth < CT_MIB_MAX; (*depth)++) {
+        const struct component want = {name, strcspn(name, ".")};
+        if (want.len_bytes == 0 || !find_component(&place, want, &found[*depth])) {
+            return ENOENT;
+        }
+        const char *const path = ct_node_at(place.row)->path;
+        if (path[place.offset_bytes - 1] == '>' && !ct_index_is_valid(path, found, *depth)) {
+            return ENOENT;
+        }
+        name += want.len_bytes;
+        if (*name == '\0') {
+            (*depth)++;
+            return 0;
+        }
+        if (path[place.offset_bytes] != '.') {
+            return ENOENT;
+        }
+        name++;
+        place.offset_bytes++;
+    }
+    return ENOENT;
+}
+
+/* "opt", or "opt.<key>". */
+static int find_option(const char *key, size_t found[CT_MIB_MAX], size_t *depth) {
+    AL_ASSERT(depth != NULL);
+    size_t option = 0;
+
+    found[0] = ct_node_count();
+    *depth = 1;
+    if (key == NULL) {
+        return 0;
+    }
+    while (option < al_option_count &&
+           (!al_option_rows[option].is_node || strcmp(al_option_rows[option].key, key) != 0)) {
+        option++;
+    }
+    found[1] = ct_node_count() + option;
+    *depth = 2;
+    return option < al_option_count ? 0 : ENOENT;
 }
 
 int ct_path_to_mib(const char *name, size_t *mib, size_t *mib_count) {
     AL_ASSERT(name != NULL && mib != NULL && mib_count != NULL);
     size_t found[CT_MIB_MAX];
     size_t depth = 0;
+    const bool is_option = strncmp(name, "opt", 3) == 0 && (name[3] == '.' || name[3] == '\0');
+    const int err = is_option ? find_option(name[3] == '.' ? name + 4 : NULL, found, &depth)
+                              : find_node(name, found, &depth);
 
-    for (size_t row = 0; row < row_count(); row++) {
-        if (!row_exists(row) || !match_row(row, name, found, &depth)) {
-            continue;
-        }
-        for (size_t at = 0; at < depth; at++) {
-            if (!is_index(row_component(row, at))) {
-                found[at] = first_with_prefix(row, at + 1);
-            } else if (!ct_index_is_valid(row_component(row, 0).at, found[at])) {
-                return ENOENT;
-            }
-        }
-        depth = depth < *mib_count ? depth : *mib_count;
-        memcpy(mib, found, depth * sizeof(*mib));
-        *mib_count = depth;
-        return 0;
+    if (err != 0) {
+        return err;
     }
-    return ENOENT;
+    depth = depth < *mib_count ? depth : *mib_count;
+    memcpy(mib, found, depth * sizeof(*mib));
+    *mib_count = depth;
+    return 0;
 }
 
 int ct_path_find(const size_t *mib, size_t mib_count, struct ct_args *args,
@@ -154,21 +218,22 @@ int ct_path_find(const size_t *mib, size_t mib_count, struct ct_args *args,
     memset(args, 0, sizeof(*args));
     for (size_t at = 0; at < mib_count; at++) {
         const bool is_right = is_index(row_component(row, at))
-                                  ? ct_index_is_valid(row_component(row, 0).at, mib[at])
-                                  : mib[at] == first_with_prefix(row, at + 1);
+                                  ? ct_index_is_valid(ct_node_at(row)->path, mib, at)
+                                  : is_first_with_prefix(mib[at], row, at + 1);
         if (!is_right) {
             return ENOENT;
         }
         args->mib[at] = mib[at];
     }
     args->mib_count = mib_count;
-    if (row < ct_node_count) {
-        *node = &ct_nodes[row];
+    args->option = row_option(row);
+    if (args->option == NULL) {
+        *node = ct_node_at(row);
     } else {
-        args->option = &al_option_rows[row - ct_node_count];
         *made = ct_option_node(args->option);
         *node = made;
     }
     args->path = (*node)->path;
+    args->offset_bytes = (*node)->offset_bytes;
     return 0;
 }

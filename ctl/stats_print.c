@@ -205,9 +205,9 @@ static void put_general(struct printer *printer) {
 }
 
 static void put_stats(struct printer *printer) {
-    struct al_stats stats;
-
-    ct_stats_copy(&stats);
+    ct_lock_take();
+    const struct al_stats stats = ct_snapshot_process()->sums;
+    ct_lock_give();
     open_object(printer, "stats");
     put_u64(printer, "allocated", stats.allocated_bytes);
     put_u64(printer, "active", stats.active_bytes);

@@ -8,6 +8,7 @@
 #include "alloc/hooks.h"
 #include "alloc/options.h"
 #include "alloc/shadowed.h"
+#include "ctl/events.h"
 #include "ctl/mallctl.h"
 #include "ctl/node.h"
 #include "prof/prof.h"
@@ -36,6 +37,7 @@ static void fork_child(void) {
 static void allocated(uint64_t bytes) {
     al_background_tick();
     pf_hook_allocated(bytes);
+    ct_events_allocated(bytes);
 }
 
 const struct al_hooks al_hooks = {

@@ -182,6 +182,15 @@ int pf_dump_set_prefix(const char *prefix) {
     return 0;
 }
 
+void pf_dump_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    al_lock_take(&dump.name_lock, AL_RANK_DUMP);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&dump.name_lock);
+    }
+    al_lock_stats_read_locked(&dump.name_lock, stats);
+    al_lock_give(&dump.name_lock);
+}
+
 void pf_dump_fork_prepare(void) {
     al_lock_take(&dump.name_lock, AL_RANK_DUMP);
 }

@@ -13,6 +13,7 @@
 #define PF_DUMP_H
 
 #include "alloc/base.h"
+#include "alloc/lock.h"
 
 /* Writes a profile to `path`; ".pb.gz" at its end asks for pprof's format. What the caller cannot
  * see for himself is said in one line: nobody reads, or no more.
@@ -30,6 +31,9 @@ void pf_dump_close(void);
 
 /* ENAMETOOLONG: the prefix does not fit a path. */
 int pf_dump_set_prefix(const char *prefix);
+
+/* Of the lock of the names, set back first if is_reset. */
+void pf_dump_lock_stats(struct al_lock_stats *stats, bool is_reset);
 
 void pf_dump_fork_prepare(void);
 void pf_dump_fork_parent(void);

@@ -63,6 +63,15 @@ size_t pf_pool_bytes(void) {
     return bytes;
 }
 
+void pf_pool_lock_stats(struct al_lock_stats *stats, bool is_reset) {
+    al_lock_take(&pool.lock, AL_RANK_PROF_POOL);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&pool.lock);
+    }
+    al_lock_stats_read_locked(&pool.lock, stats);
+    al_lock_give(&pool.lock);
+}
+
 void pf_pool_fork_prepare(void) {
     al_lock_take(&pool.lock, AL_RANK_PROF_POOL);
 }

@@ -11,12 +11,16 @@
 #define PF_POOL_H
 
 #include "alloc/base.h"
+#include "alloc/lock.h"
 
 /* Zeroed, aligned to 16. bytes < 1 MiB. */
 AL_NODISCARD void *pf_pool_take(size_t bytes);
 
 /* Bytes mapped so far. */
 size_t pf_pool_bytes(void);
+
+/* Of the lock, set back first if is_reset. */
+void pf_pool_lock_stats(struct al_lock_stats *stats, bool is_reset);
 
 void pf_pool_fork_prepare(void);
 void pf_pool_fork_parent(void);

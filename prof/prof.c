@@ -215,6 +215,18 @@ void pf_hook_thread_ended(void **slot) {
     pf_thread_ended();
 }
 
+void pf_lock_stats(struct al_lock_stats *switching, struct al_lock_stats *names,
+                   struct al_lock_stats *records, bool is_reset) {
+    al_lock_take(&prof.lock, AL_RANK_PROF);
+    if (is_reset) {
+        al_lock_stats_reset_locked(&prof.lock);
+    }
+    al_lock_stats_read_locked(&prof.lock, switching);
+    al_lock_give(&prof.lock);
+    pf_dump_lock_stats(names, is_reset);
+    pf_pool_lock_stats(records, is_reset);
+}
+
 void pf_hook_fork_announce(void) {
     pf_stack_fork_prepare();
 }

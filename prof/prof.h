@@ -15,6 +15,7 @@
 #define PF_PROF_H
 
 #include "alloc/hooks.h"
+#include "alloc/lock.h"
 
 #include <sys/types.h>
 
@@ -71,6 +72,11 @@ struct pf_cost {
     uint64_t memory_bytes;
 };
 void pf_cost_read(struct pf_cost *cost);
+
+/* Of the locks of switching, of dumps' names, and of samples' records; set back first if is_reset.
+ */
+void pf_lock_stats(struct al_lock_stats *switching, struct al_lock_stats *names,
+                   struct al_lock_stats *records, bool is_reset);
 
 /* ---- what al_hooks points to ---- */
 

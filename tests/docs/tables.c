@@ -144,7 +144,7 @@ static const char *type_name(enum ct_type type) {
     static const char *const names[] = {
         [CT_NONE] = "call",           [CT_BOOL] = "`bool`",     [CT_U32] = "`unsigned`",
         [CT_SIZE] = "`size_t`",       [CT_SSIZE] = "`ssize_t`", [CT_U64] = "`uint64_t`",
-        [CT_TEXT] = "`const char *`", [CT_POINTER] = "pointer"};
+        [CT_TEXT] = "`const char *`", [CT_POINTER] = "pointer", [CT_RAW] = "its own"};
 
     return names[type];
 }
@@ -159,7 +159,7 @@ static const char *access_name(const struct ct_node *node) {
 static void put_mallctl(void) {
     fputs(
         "# mallctl\n\n"
-        "Made from `ctl/nodes.c` by `./dev fix`; do not edit.\n\n"
+        "Made from `ctl/nodes_*.c` by `./dev fix`; do not edit.\n\n"
         "`int mallctl(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)`\n"
         "returns 0 or an errno value: ENOENT no such name; EPERM a write to a row that is read only,\n"
         "a read of one that is written only; EINVAL a length that is not the type's. `opt.KEY` reads\n"
@@ -169,8 +169,8 @@ static void put_mallctl(void) {
         "`prof:true`, and names of machinery that Tally does not have are not answered.\n\n"
         "| name | type | access | |\n|---|---|---|---|\n",
         stdout);
-    for (size_t idx = 0; idx < ct_node_count; idx++) {
-        const struct ct_node *const node = &ct_nodes[idx];
+    for (size_t idx = 0; idx < ct_node_count(); idx++) {
+        const struct ct_node *const node = ct_node_at(idx);
         printf("| `%s` | %s | %s | ", node->path, type_name(node->type), access_name(node));
         put_cell(node->help);
         fputs(" |\n", stdout);
