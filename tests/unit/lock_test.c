@@ -40,9 +40,21 @@ START_TEST(a_lock_is_taken_and_given) {
         al_lock_give(&lock);
         ck_assert_uint_eq(state_of(&lock), 0);
     }
-    ck_assert_uint_eq(lock.wait_count, 0);
+    al_lock_take(&lock, AL_RANK_BIN);
+    struct al_lock_stats stats;
+    al_lock_stats_read_locked(&lock, &stats);
+    al_lock_give(&lock);
+    ck_assert_uint_eq(stats.take_count, 4);
+    ck_assert_uint_eq(stats.spin_count + stats.wait_count + stats.wait_ns, 0);
 }
 END_TEST
+
+static struct al_lock_stats stats_of(struct al_lock *which) {
+    struct al_lock_stats stats;
+
+    al_lock_stats_read(which, AL_RANK_BIN, &stats);
+    return stats;
+}
 
 static void *count_up(void *arg) {
     for (int turn = 0; turn < TURN_COUNT; turn++) {
@@ -65,8 +77,12 @@ START_TEST(one_thread_at_a_time_and_all_are_counted) {
     }
     ck_assert_uint_eq(counter, (THREAD_COUNT + 1) * (uint64_t)TURN_COUNT);
     ck_assert_uint_eq(lock.take_count, counter);
-    ck_assert_uint_le(lock.wait_count, lock.take_count);
     ck_assert_uint_eq(state_of(&lock), 0);
+    const struct al_lock_stats stats = stats_of(&lock);
+    ck_assert_uint_le(stats.switch_count, stats.take_count);
+    ck_assert_uint_eq(stats.switch_count, stats.spin_count + stats.wait_count);
+    ck_assert_uint_le(stats.wait_ns_max, stats.wait_ns);
+    ck_assert_uint_le(stats.waiters_max, THREAD_COUNT);
 }
 END_TEST
 
@@ -101,9 +117,16 @@ START_TEST(who_waits_is_woken_and_counted) {
     ck_assert_int_eq(pthread_join(thread, &wrong), 0);
     ck_assert_ptr_null(wrong);
     ck_assert_uint_eq(counter, 1);
-    ck_assert_uint_eq(lock.wait_count, 1);
     ck_assert_uint_eq(lock.take_count, 2);
     ck_assert_uint_eq(state_of(&lock), 0);
+    struct al_lock_stats stats = stats_of(&lock);
+    ck_assert_uint_eq(stats.wait_count, 1);
+    ck_assert_uint_eq(stats.waiters_max, 1);
+    ck_assert_uint_gt(stats.wait_ns, 0);
+    al_lock_stats_reset(&lock, AL_RANK_BIN);
+    stats = stats_of(&lock);
+    ck_assert_uint_eq(stats.wait_count + stats.wait_ns + stats.waiters_max, 0);
+    ck_assert_uint_eq(stats.take_count, 1); /* its own reading's */
 }
 END_TEST
 
