@@ -390,21 +390,29 @@ void al_threads_sum(uint64_t *allocated_bytes, uint64_t *freed_bytes) {
     al_lock_give(&threads.lock);
 }
 
+/* One cache's part of al_threads_arena_sum. */
+static uint64_t add_requests_locked(const struct al_tcache *cache, uint64_t *requests) {
+    al_lock_assert_held(&threads.lock);
+    const bool is_own = cache == al_self;
+
+    for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
+        requests[class_idx] +=
+            atomic_load_explicit(&cache->cold[class_idx].malloc_count, memory_order_relaxed);
+    }
+    return al_tcache_allocated_bytes(cache, is_own) - al_tcache_freed_bytes(cache, is_own);
+}
+
 int64_t al_threads_arena_sum(unsigned arena_idx, uint64_t *requests) {
     AL_ASSERT(requests != NULL);
     uint64_t net_bytes = 0;
 
     al_lock_take(&threads.lock, AL_RANK_THREADS);
-    for (const struct al_tcache *cache = threads.live; cache != NULL; cache = cache->next) {
-        if (cache->arena->idx != arena_idx) {
-            continue;
-        }
-        const bool is_own = cache == al_self;
-        net_bytes +=
-            al_tcache_allocated_bytes(cache, is_own) - al_tcache_freed_bytes(cache, is_own);
-        for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
-            requests[class_idx] +=
-                atomic_load_explicit(&cache->cold[class_idx].malloc_count, memory_order_relaxed);
+    for (size_t list = 0; list < LIVE_LIST_COUNT; list++) {
+        for (const struct al_tcache *cache = threads.live[list]; cache != NULL;
+             cache = cache->next) {
+            if (cache->arena->idx == arena_idx) {
+                net_bytes += add_requests_locked(cache, requests);
+            }
         }
     }
     al_lock_give(&threads.lock);
