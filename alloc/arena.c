@@ -207,6 +207,18 @@ void al_arena_tick(struct al_arena *arena) {
     }
 }
 
+void al_arena_sampled_idle(struct al_arena *arena, unsigned class_idx) {
+    AL_ASSERT(class_idx > 0 && class_idx < AL_CLASS_COUNT);
+    if (al_class_bytes(class_idx) < AL_PAGE_BYTES) {
+        return;
+    }
+    const unsigned other_idx =
+        atomic_exchange_explicit(&arena->idle_class_idx, class_idx, memory_order_relaxed);
+    if (other_idx != 0 && other_idx != class_idx) {
+        al_bin_drop_empty(&arena->sampled[other_idx]);
+    }
+}
+
 /* ---- fork: every lock of every arena, rank by rank ---- */
 
 enum fork_step { FORK_TAKE, FORK_GIVE, FORK_RESET };

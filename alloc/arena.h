@@ -38,6 +38,8 @@ struct al_arena {
     uint32_t parked_count;
     _Atomic uint64_t parked_due_ns; /* when the first is to be emptied; read without the lock */
 
+    _Atomic unsigned idle_class_idx; /* al_arena_sampled_idle's last; 0: none */
+
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_runs runs;
     AL_ALIGNED(AL_CACHE_LINE_BYTES) struct al_bin bins[AL_CLASS_COUNT];
     struct al_bin sampled[AL_CLASS_COUNT];
@@ -74,6 +76,10 @@ void al_arena_drain(struct al_arena *arena, bool all);
 
 /* Runs whatever is due: purging by decay. Slow paths call it about every 64 KiB. */
 void al_arena_tick(struct al_arena *arena);
+
+/* The last sampled slab of the class is empty. It stays for the next sample; but of the classes of
+ * a page and more, whose blocks have made many pages dirty, only the latest one's. */
+void al_arena_sampled_idle(struct al_arena *arena, unsigned class_idx);
 
 void al_arenas_fork_prepare(void);
 void al_arenas_fork_parent(void);

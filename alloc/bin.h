@@ -94,9 +94,11 @@ void al_bin_drain(struct al_bin *bin);
 AL_NODISCARD void *al_bin_sampled_take(struct al_bin *bin, unsigned class_idx);
 void al_bin_sampled_set(const void *block, uint32_t slab_idx, void *record);
 
-/* The record of the block, which must be one that is allocated; and the block's return. */
+/* The record of the block, which must be one that is allocated; and the block's return: whether the
+ * bin's last slab is empty now, and stays.
+ */
 void *al_bin_sampled_record(const void *block, uint32_t slab_idx);
-void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx);
+bool al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx);
 
 /* Gives up the empty slab that samples keep for the next of them. */
 void al_bin_drop_empty(struct al_bin *bin);

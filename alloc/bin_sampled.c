@@ -33,7 +33,7 @@ void *al_bin_sampled_record(const void *block, uint32_t slab_idx) {
     return record;
 }
 
-void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
+bool al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
     struct al_extent *const slab = al_extent_at(slab_idx);
     const uint32_t slot = sampled_slot(block, slab_idx);
 
@@ -49,7 +49,8 @@ void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
     /* The last slab stays: samples come one by one, and making a slab costs more than the rest
      * of a sample.
      */
-    const bool is_surplus = slab->slab.free_count == slab->slab.carved_count && bin->slab_count > 1;
+    const bool is_empty = slab->slab.free_count == slab->slab.carved_count;
+    const bool is_surplus = is_empty && bin->slab_count > 1;
     if (is_surplus) {
         al_bin_unlist_locked(bin, slab);
         bin->slab_count--;
@@ -60,6 +61,7 @@ void al_bin_sampled_give(struct al_bin *bin, void *block, uint32_t slab_idx) {
     if (is_surplus) {
         al_slab_destroy(bin->runs, slab_idx);
     }
+    return is_empty && !is_surplus;
 }
 
 void al_bin_drop_empty(struct al_bin *bin) {

@@ -275,7 +275,10 @@ static void sampled_free(struct al_tcache *cache, void *ptr, uint64_t entry) {
 
     drop_record(cache, al_bin_sampled_record(ptr, slab_idx));
     al_fill_old(ptr, usable_bytes);
-    al_bin_sampled_give(&arena->sampled[slab->class_idx], ptr, slab_idx);
+    const unsigned class_idx = slab->class_idx;
+    if (al_bin_sampled_give(&arena->sampled[class_idx], ptr, slab_idx)) {
+        al_arena_sampled_idle(arena, class_idx);
+    }
     count_free(cache, usable_bytes);
 }
 

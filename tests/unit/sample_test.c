@@ -5,6 +5,8 @@
  * Method: hooks of our own count. Seeds are fixed, so a passing run passes again; the bounds
  *         are five standard deviations of the law, which another seed breaks once in a million.
  */
+#include "alloc/arena.h"
+#include "alloc/class.h"
 #include "alloc/control.h"
 #include "alloc/hooks.h"
 #include "alloc/malloc.h"
@@ -258,6 +260,28 @@ START_TEST(at_rate_0_every_entry_point_is_sampled) {
 }
 END_TEST
 
+/* Samples of many sizes, one after another, hold no more than a slab of large slots. */
+START_TEST(one_empty_slab_of_large_classes_stays) {
+    const unsigned first_idx = al_class_of(4096);
+
+    start(0, SEED);
+    const struct al_arena *const arena = al_arena_at(al_self->arena->idx);
+    for (unsigned class_idx = first_idx; class_idx < AL_CLASS_COUNT; class_idx++) {
+        touch(al_class_bytes(class_idx));
+        unsigned slab_count = 0;
+        for (unsigned idx = first_idx; idx < AL_CLASS_COUNT; idx++) {
+            slab_count += arena->sampled[idx].slab_count;
+        }
+        ck_assert_uint_eq(slab_count, 1);
+        ck_assert_uint_eq(arena->sampled[class_idx].slab_count, 1); /* for the next sample */
+    }
+    void *const held = al_malloc(4096);
+    touch(8192);
+    ck_assert_uint_eq(arena->sampled[first_idx].slab_count, 1); /* it is not empty */
+    al_free(held);
+}
+END_TEST
+
 /* In place or not, a new size is a free and an allocation. */
 START_TEST(realloc_is_a_free_and_an_allocation) {
     static const size_t steps[] = {100, 5000, 70000, 200000, 1 << 20, 40 << 20, 300000, 90000, 50};
@@ -421,6 +445,7 @@ int main(void) {
     tcase_add_loop_test(tcase, gaps_between_samples_are_geometric, 0, 3);
     tcase_add_test(tcase, consecutive_gaps_do_not_know_each_other);
     tcase_add_test(tcase, at_rate_0_every_entry_point_is_sampled);
+    tcase_add_test(tcase, one_empty_slab_of_large_classes_stays);
     tcase_add_test(tcase, realloc_is_a_free_and_an_allocation);
     tcase_add_test(tcase, switching_off_ends_it_at_once_and_frees_are_still_seen);
     tcase_add_test(tcase, a_thread_may_leave_itself_out);
