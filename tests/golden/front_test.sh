@@ -79,6 +79,33 @@ collapsed=$("$JEPROF" --collapsed sites.heap 2>/dev/null | awk '{ sum += $2 } EN
 awk 'NR == 1 { total = $2; next } { sum += $1 } END { exit !(NR == 2 && sum == total && total > 0) }' \
     table || fail "--retain" "$(cat table)"
 
+# The flame graph is one file that asks for no other; each box is what is above it and its own.
+/usr/bin/python3 "$PROFILES" tree 500 >total
+for mode in html icicle; do
+    "$JEPROF" --$mode tree.pb >page
+    /usr/bin/python3 - "$(cat total)" $mode <<'PYTHON' || fail "--$mode"
+import json, re, sys
+page = open("page").read()
+assert not re.search(r"""(src|href)=|url\(|@import|https?://""", page), "it asks for another file"
+data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.S).group(1))
+assert data["icicle"] == (sys.argv[2] == "icicle") and data["kind"] == "plain"
+nodes = list(zip(*[iter(data["nodes"])] * 3))
+assert nodes[0][0] == 0 and nodes[0][2] == int(sys.argv[1]), (nodes[0], sys.argv[1])
+inside, path = [0] * len(nodes), []
+for at, (depth, name, value) in enumerate(nodes):
+    del path[depth:]
+    assert len(path) == depth and name < len(data["names"])
+    if path:
+        inside[path[-1]] += value
+    path.append(at)
+assert all(inside[at] <= node[2] for at, node in enumerate(nodes))
+assert len(nodes) > 500, len(nodes)
+PYTHON
+done
+# A name that would end the page's script, or is no UTF-8, does neither.
+"$JEPROF" --html not_utf8.pb >page
+grep -q '"names":\["all","�' page || fail "not UTF-8"
+
 # An output that cannot be written is an error with a reason.
 fails_with "standard output: No space left on device" "$JEPROF" sites.heap >/dev/full
 fails_with "/dev/full: No space left on device" "$JEPROF" -o /dev/full sites.heap
@@ -92,7 +119,7 @@ PATH=$PWD/tools:$PATH fails_with "dot ended with an error" "$JEPROF" --svg --nod
     --edgefraction=0 --maxdegree=99 sites.heap
 
 # Every module is installed.
-(cd "$LIB" && printf 'tools/jeprof/lib/%s\n' Jeprof/*.pm) >modules
+(cd "$LIB" && printf 'tools/jeprof/lib/%s\n' Jeprof/*) >modules
 grep -o 'tools/jeprof/lib/[^[:blank:]]*' "$LAYOUT" | diff modules - || fail "layout.txt (>) lacks modules (<)"
 
 # Help, man page and parser name the same options.

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""profiles.py names|sites: writes the profiles that front_test.sh reads.
+"""profiles.py names|sites|tree N: writes the profiles that the tests here read.
 
 names  one pprof profile a hostile function name, NAME.pb in the current folder
 sites  sites.heap: 5,000 stacks in 40 functions' call trees, exact; prints what it holds in all
+tree N N stacks of a program that looks like one, as tree.pb: deep, shared roots, a few hot places;
+       prints the total
 """
 import random
 import sys
@@ -87,4 +89,38 @@ def write_sites():
     print(total)
 
 
-{"names": write_names, "sites": write_sites}[sys.argv[1]]()
+def write_tree(count):
+    """Stacks grow from stacks before them, as a program's do; sizes are spread over four powers."""
+    chance = random.Random(count)
+    words = ["parse", "index", "query", "cache", "session", "buffer", "node", "table", "codec", "log"]
+    functions = [
+        f"app::{chance.choice(words)}::{chance.choice(words).title()}<{n % 7}>::{chance.choice(words)}_{n}"
+        for n in range(min(5000, count))
+    ]
+    stacks, samples, total = [[0]], [], 0
+    for _ in range(count):
+        stem = chance.choice(stacks[-2000:])
+        stem = stem[: max(1, len(stem) - chance.randrange(4))]
+        stack = stem + [chance.randrange(len(functions)) for _ in range(chance.randrange(1, 6))]
+        stack = stack[:60]
+        stacks.append(stack)
+        value = int(10 ** chance.uniform(3, 7))
+        total += value
+        ids = b"".join(varint(function + 1) for function in reversed(stack))
+        samples.append(field(2, field(1, ids) + field(2, varint(max(1, value // 100)) + varint(value))))
+    strings = [b"", b"inuse_objects", b"count", b"inuse_space", b"bytes", b"app.cc"]
+    first = len(strings)
+    strings += [name.encode() for name in functions]
+    parts = [field(1, field(1, 1) + field(2, 2)), field(1, field(1, 3) + field(2, 4))] + samples
+    for at in range(len(functions)):
+        line = field(1, at + 1) + field(2, at + 10)
+        parts.append(field(4, field(1, at + 1) + field(3, 4096 + 16 * at) + field(4, line)))
+        parts.append(field(5, field(1, at + 1) + field(2, first + at) + field(4, 5)))
+    parts += [field(6, string) for string in strings]
+    with open("tree.pb", "wb") as out:
+        out.write(b"".join(parts))
+    print(total)
+
+
+WRITERS = {"names": write_names, "sites": write_sites, "tree": lambda: write_tree(int(sys.argv[2]))}
+WRITERS[sys.argv[1]]()

@@ -38,10 +38,11 @@ sub sum_names {
     my (%flat, %cum);
 
     for my $stack (@stacks) {
-        my @names = @{ $stack->{names} };
-        $flat{ $names[0] } += $stack->{value};
+        my ($names, $value) = @$stack{qw(names value)};
+        $flat{ $names->[0] } += $value;
         my %seen;
-        $cum{$_} += $stack->{value} for grep { !$seen{$_}++ } @names;
+        @seen{@$names} = ();
+        $cum{$_} += $value for keys %seen;
     }
     return (\%flat, \%cum);
 }

@@ -14,8 +14,8 @@ our @EXPORT_OK = qw(usage_text parse_options split_arguments split_sides);
 
 my @VALUES = qw(inuse_space inuse_objects alloc_space alloc_objects);
 my @GROUPS = qw(functions lines files addresses);
-my @OUTPUTS = qw(text collapsed dot svg ps pdf png gif json junit markdown);
-my %DIFF_OUTPUT = map { $_ => 1 } qw(text collapsed json junit markdown);
+my @OUTPUTS = qw(text collapsed dot svg ps pdf png gif html json junit markdown);
+my %DIFF_OUTPUT = map { $_ => 1 } qw(text collapsed html json junit markdown);
 my %DIFF_ONLY = map { $_ => 1 } qw(json junit markdown);
 
 # Known to the original, and refused by name here instead of ignored.
@@ -39,6 +39,8 @@ Output (one):
   --dot             call graph as Graphviz text
   --svg --png --pdf --ps --gif
                     call graph as a picture, made by Graphviz
+  --html            flame graph with search and zoom, one file for any browser
+  --icicle          the same, root on top
   -o, --output=FILE write to FILE, not to standard output
 
 What is counted (one):
@@ -67,7 +69,7 @@ Selection:
 Comparing two builds, or two moments of one process:
   --diff            what grew and what shrank, site by site, with intervals and q-values. BASE
                     and NEW are each a file, or several runs: a folder, a quoted pattern, or
-                    a,b,c. Output: --text, --collapsed, or
+                    a,b,c. Output: --text, --collapsed, --html, or
   --json --junit --markdown
                     the same for other programs, for CI, and for a review
   --base_program=FILE
@@ -96,7 +98,7 @@ sub check_diff {
     my ($opt) = @_;
 
     if ($opt->{diff}) {
-        fail("--diff has no output --$opt->{mode}; it has --text --collapsed --json --junit --markdown")
+        fail("--diff has no output --$opt->{mode}; it has --text --collapsed --html --json --junit --markdown")
             if !$DIFF_OUTPUT{ $opt->{mode} };
         fail('--diff takes BASE and NEW as arguments, and no --base') if @{ $opt->{base} };
         $opt->{rule} = parse_rule($opt->{fail_on}) if defined $opt->{fail_on};
@@ -118,7 +120,7 @@ sub parse_options {
         'show_bytes!' => \$opt{show_bytes}, 'base=s' => $opt{base},
         'drop_negative!' => \$opt{drop_negative}, 'cum!' => \$opt{cum},
         'diff' => \$opt{diff}, 'fail-on=s' => \$opt{fail_on}, 'base_program=s' => \$opt{base_program},
-        'normalize' => \$opt{normalize},
+        'normalize' => \$opt{normalize}, 'icicle' => sub { push @outputs, 'html'; $opt{icicle} = 1 },
         # Debug files are always looked for by build id, and no other program is run for it.
         'debug-syms-by-id!' => sub { }, 'tools=s' => sub { },
     );

@@ -143,20 +143,27 @@ sub named_stacks {
     return @stacks;
 }
 
+sub is_selected {
+    my ($opt, $names) = @_;
+    return 0 if $opt->{focus} && !grep { $_ =~ $opt->{focus} } @$names;
+    return 0 if $opt->{ignore} && grep { $_ =~ $opt->{ignore} } @$names;
+    return 1;
+}
+
+# The stacks that the options let through, with the frames and the values that they leave.
 sub select_stacks {
     my ($opt, @stacks) = @_;
     my @selected;
 
     for my $stack (@stacks) {
-        my @names = @{ $stack->{names} };
-        next if $opt->{focus} && !grep { $_ =~ $opt->{focus} } @names;
-        next if $opt->{ignore} && grep { $_ =~ $opt->{ignore} } @names;
-        @names = grep { $_ =~ $opt->{retain} } @names if $opt->{retain};
-        @names = grep { $_ !~ $opt->{exclude} } @names if $opt->{exclude};
-        next if !@names;
-        my $value = $stack->{value};
-        $value = 0 if $opt->{drop_negative} && $value < 0;
-        push @selected, { %$stack, names => \@names, value => $value } if $value != 0;
+        next if !is_selected($opt, $stack->{names});
+        my $names = $stack->{names};
+        $names = [ grep { $_ =~ $opt->{retain} } @$names ] if $opt->{retain};
+        $names = [ grep { $_ !~ $opt->{exclude} } @$names ] if $opt->{exclude};
+        next if !@$names;
+        $stack->{names} = $names;
+        $stack->{value} = 0 if $opt->{drop_negative} && $stack->{value} < 0;
+        push @selected, $stack if $stack->{value} != 0;
     }
     return @selected;
 }
