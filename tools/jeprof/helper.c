@@ -4,6 +4,7 @@
  *
  *   jeprof-helper [--program FILE] [--base DUMP]... [--each] [--spread] [--] DUMP...
  *   jeprof-helper --compare BASE_RUNS,NEW_RUNS     statistics as a filter (rows.h)
+ *   jeprof-helper --leaks DUMPS
  *
  * Exit status: 0; 1 a dump cannot be read; 2 wrong use.
  */
@@ -22,6 +23,7 @@ struct settings {
     struct jp_stream_options stream;
     size_t base_run_count; /* of --compare; 0: no comparison */
     size_t fresh_run_count;
+    size_t dump_count; /* of --leaks; 0: no series */
 };
 
 static void warn(void *opaque, const char *text) {
@@ -109,9 +111,13 @@ static bool parse_runs(struct settings *settings, const char *text) {
 
 static int parse(struct settings *settings, struct sy_profile *profile, int argc, char **argv) {
     static const struct option options[] = {
-        {"program", required_argument, NULL, 'p'}, {"base", required_argument, NULL, 'b'},
-        {"each", no_argument, NULL, 'e'},          {"spread", no_argument, NULL, 's'},
-        {"compare", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
+        {"program", required_argument, NULL, 'p'},
+        {"base", required_argument, NULL, 'b'},
+        {"each", no_argument, NULL, 'e'},
+        {"spread", no_argument, NULL, 's'},
+        {"compare", required_argument, NULL, 'c'},
+        {"leaks", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
 
     for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -125,6 +131,8 @@ static int parse(struct settings *settings, struct sy_profile *profile, int argc
             if (!load(profile, optarg, -1, &notes)) {
                 return 1;
             }
+        } else if (option == 'l') {
+            settings->dump_count = strtoul(optarg, NULL, 10);
         } else if (option != 'c' || !parse_runs(settings, optarg)) {
             return usage();
         }
@@ -146,6 +154,8 @@ int main(int argc, char **argv) {
         status = jp_rows_compare(stdin, stdout, settings.base_run_count, settings.fresh_run_count)
                      ? 0
                      : 1;
+    } else if (status == 0 && settings.dump_count > 0) {
+        status = jp_rows_judge(stdin, stdout, settings.dump_count) ? 0 : 1;
     } else if (status == 0) {
         status = optind == argc ? usage() : run(&profile, &settings, argv + optind);
     }

@@ -6,14 +6,13 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
-use File::Temp ();
 use List::Util qw(max sum0);
-use Jeprof::Base qw(fail note);
+use Jeprof::Base qw(fail);
 use Jeprof::Match qw(fold_recursion match_sites);
 use Jeprof::Names qw(normal_name short_name);
-use Jeprof::Read qw(helper_path read_profile value_index visible_ids);
+use Jeprof::Read qw(filter_rows read_profile value_index visible_ids);
 
-our @EXPORT_OK = qw(compare parse_rule failing_rows);
+our @EXPORT_OK = qw(compare parse_rule failing_rows sites_of);
 
 # ---- sites ----
 
@@ -64,7 +63,7 @@ sub sites_of {
             @frames = ([ '[unknown]', '', 0, [], 0, '[unknown]', 1 ]) if !@frames;
             next if !is_selected($opt, @frames);
             my $key = join "\n", map { "$_->[0]\0$_->[1]\0$_->[2]\0@{ $_->[3] }\0$_->[4]" } @frames;
-            my $site = $sites{$key} //= { frames => \@frames, runs => [ map { [ 0, 0, 0 ] } @runs ] };
+            my $site = $sites{$key} //= { key => $key, frames => \@frames, runs => [ map { [ 0, 0, 0 ] } @runs ] };
             my $run = $site->{runs}[$at];
             $run->[0] += $stack->{values}[$index];
             $run->[1] += $stack->{variances}[$index];
@@ -127,27 +126,7 @@ sub add_runs {
 # All sites' runs through the helper: [base, new, low, high, p, q, overdispersion] of each.
 sub compare_runs {
     my ($base_count, $new_count, @rows) = @_;
-    my $file = File::Temp->new(TEMPLATE => 'jeprof-XXXXXX', TMPDIR => 1);
-    my @answers;
-
-    return () if !@rows;
-    for my $runs (@rows) {
-        print $file join(' ', map { @$_ } @$runs), "\n";
-    }
-    close $file or fail("$file: $!");
-    my $command = helper_path();
-    open my $stdin, '<&', \*STDIN or fail("standard input: $!");
-    open STDIN, '<', "$file" or fail("$file: $!");
-    my $is_started = open my $lines, '-|', $command, '--compare', "$base_count,$new_count";
-    open STDIN, '<&', $stdin or fail("standard input: $!");
-    fail("$command: $!") if !$is_started;
-    while (my $line = <$lines>) {
-        chomp $line;
-        push @answers, [ split /\t/, $line ];
-    }
-    close $lines or exit 1;
-    fail("$command is of another version") if @answers != @rows;
-    return @answers;
+    return filter_rows([ '--compare', "$base_count,$new_count" ], map { [ map { @$_ } @$_ ] } @rows);
 }
 
 sub row_of {

@@ -40,14 +40,14 @@ sub add_path {
 sub flatten {
     my ($root, $least) = @_;
     my (%name_id, @names, @nodes);
-    my @todo = ([ $ROOT, $root, 0 ]);
+    my @queue = ([ $ROOT, $root, 0 ]);
     my $put = sub {
         my ($name, $depth, $values) = @_;
         $name_id{$name} //= do { push @names, $name; $#names };
         push @nodes, $depth, $name_id{$name}, map { sprintf '%.0f', $_ } @$values;
     };
 
-    while (my $item = shift @todo) {
+    while (my $item = shift @queue) {
         my ($name, $node, $depth) = @$item;
         my (@shown, @sum);
         $put->($name, $depth, $node->{values});
@@ -61,7 +61,7 @@ sub flatten {
         }
         push @shown, [ $SMALLER, { values => \@sum, children => {} }, $depth + 1 ]
             if @sum && $sum[-1] >= $least;
-        unshift @todo, @shown;
+        unshift @queue, @shown;
     }
     return (\@names, \@nodes);
 }

@@ -10,13 +10,14 @@ use Getopt::Long qw(:config no_ignore_case bundling_override);
 use Jeprof::Base qw(fail);
 use Jeprof::Diff qw(parse_rule);
 
-our @EXPORT_OK = qw(usage_text parse_options split_arguments split_sides);
+our @EXPORT_OK = qw(usage_text parse_options split_arguments split_series split_sides);
 
 my @VALUES = qw(inuse_space inuse_objects alloc_space alloc_objects);
 my @GROUPS = qw(functions lines files addresses);
 my @OUTPUTS = qw(text collapsed dot svg ps pdf png gif html json junit markdown);
 my %DIFF_OUTPUT = map { $_ => 1 } qw(text collapsed html json junit markdown);
 my %DIFF_ONLY = map { $_ => 1 } qw(json junit markdown);
+my %LEAKS_OUTPUT = map { $_ => 1 } qw(text json);
 
 # Known to the original, and refused by name here instead of ignored.
 my @NOT_BUILT = qw(
@@ -28,6 +29,7 @@ sub usage_text {
     return <<'TEXT';
 usage: jeprof [OPTION]... [PROGRAM] PROFILE...
        jeprof --diff [OPTION]... [PROGRAM] BASE NEW
+       jeprof --leaks [OPTION]... [PROGRAM] SERIES...
 
 Shows who holds the memory of heap profiles: jemalloc's and Tally's heap_v2 text, gperftools'
 and Go's heap profiles, pprof protobuf, gzipped or not. Several profiles are added up. PROGRAM
@@ -78,6 +80,11 @@ Comparing two builds, or two moments of one process:
   --fail-on=RULE    exit with 3 if a site meets the rule, such as growth>5%,q<0.05: growth, delta,
                     new, p or q, < or >, a number with % or K, M, G; a comma is "and"
 
+Leaks:
+  --leaks           which sites grow without end, and not while warming up, filling a cache or sawing,
+                    with the evidence. SERIES is 6 dumps of one process or more: files, a folder,
+                    or a quoted pattern. Output: --text or --json
+
 Other:
   --debug-syms-by-id --tools=TOOLS
                     of jemalloc's jeprof; accepted, and change nothing
@@ -104,6 +111,11 @@ sub check_diff {
         $opt->{rule} = parse_rule($opt->{fail_on}) if defined $opt->{fail_on};
         return;
     }
+    if ($opt->{leaks}) {
+        fail("--leaks has no output --$opt->{mode}; it has --text and --json") if !$LEAKS_OUTPUT{ $opt->{mode} };
+        fail('--leaks takes no --base') if @{ $opt->{base} };
+        return;
+    }
     fail("--$opt->{mode} is for --diff") if $DIFF_ONLY{ $opt->{mode} };
     for my $name (qw(fail_on base_program normalize)) {
         fail('--', $name =~ s/fail_on/fail-on/r, ' is for --diff') if defined $opt->{$name};
@@ -119,7 +131,7 @@ sub parse_options {
         'help' => \$opt{help}, 'version' => \$opt{version}, 'output|o=s' => \$opt{output},
         'show_bytes!' => \$opt{show_bytes}, 'base=s' => $opt{base},
         'drop_negative!' => \$opt{drop_negative}, 'cum!' => \$opt{cum},
-        'diff' => \$opt{diff}, 'fail-on=s' => \$opt{fail_on}, 'base_program=s' => \$opt{base_program},
+        'diff' => \$opt{diff}, 'leaks' => \$opt{leaks}, 'fail-on=s' => \$opt{fail_on}, 'base_program=s' => \$opt{base_program},
         'normalize' => \$opt{normalize}, 'icicle' => sub { push @outputs, 'html'; $opt{icicle} = 1 },
         # Debug files are always looked for by build id, and no other program is run for it.
         'debug-syms-by-id!' => sub { }, 'tools=s' => sub { },
@@ -180,8 +192,8 @@ sub split_arguments {
     return ($program, @paths);
 }
 
-# The runs behind one argument of --diff: a file, the profiles of a folder, a pattern, or a list.
-sub runs_of {
+# The files behind one argument: a file, the profiles of a folder, a pattern, or a list.
+sub files_of {
     my ($argument) = @_;
 
     return $argument if -e $argument && !-d $argument;
@@ -196,7 +208,15 @@ sub runs_of {
         fail("$argument: no such file, and no pattern that matches one") if !@paths;
     }
     check_path($_) for @paths;
+    return @paths;
+}
+
+# The runs behind one argument of --diff.
+sub runs_of {
+    my ($argument) = @_;
+    my @paths = files_of($argument);
     my %process;
+
     for my $path (@paths) {
         next if $path !~ /\A(.*\.\d+)\.\d+\.(?:[imu]\d+|f)\.(?:heap|pb)(?:\.gz)?\z/s;
         fail("$process{$1} and $path are of one process, and so not two runs; give one dump a run")
@@ -214,6 +234,32 @@ sub split_sides {
     fail('--diff takes BASE and NEW; several runs of a build as a folder, a quoted pattern or a,b,c')
         if @arguments != 2;
     return ($program, map { [ runs_of($_) ] } @arguments);
+}
+
+# (PROGRAM or undef, dumps in the order in which they were written). Names of automatic dumps have
+# it; others are taken in the order of their arguments, and of numbers in their names.
+sub split_series {
+    my (@arguments) = @_;
+    my $program = @arguments > 1 && is_program($arguments[0]) ? shift @arguments : undef;
+    my (%process, %number);
+
+    fail('--leaks takes a series of dumps: files, a folder, or a quoted pattern') if !@arguments;
+    my @paths = map { files_of($_) } @arguments;
+    for my $path (@paths) {
+        return ($program, @arguments > 1 ? @paths : by_numbers(@paths))
+            if $path !~ /\A(.*\.\d+)\.(\d+)\.(?:[imu]\d+|f)\.(?:heap|pb)(?:\.gz)?\z/s;
+        ($process{$1}, $number{$path}) = ($path, $2);
+    }
+    my ($one, $other) = sort keys %process;
+    fail("$process{$one} and $process{$other} are of two processes; a series is of one") if defined $other;
+    return ($program, sort { $number{$a} <=> $number{$b} } @paths);
+}
+
+# "dump9" before "dump10".
+sub by_numbers {
+    my (@paths) = @_;
+    my %key = map { $_ => s/(\d+)/sprintf '%020d', $1/ger } @paths;
+    return sort { $key{$a} cmp $key{$b} } @paths;
 }
 
 1;

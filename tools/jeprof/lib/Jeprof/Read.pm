@@ -6,12 +6,13 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use File::Temp ();
 use FindBin ();
 use List::Util qw(min);
 use Jeprof::Base qw(fail);
 use Jeprof::Names qw(short_name);
 
-our @EXPORT_OK = qw(helper_path read_profile named_stacks select_stacks value_index visible_ids);
+our @EXPORT_OK = qw(filter_rows helper_path read_profile named_stacks select_stacks value_index visible_ids);
 
 # Which of a stack's four numbers each view shows, in stream.h's order.
 my %VALUE_INDEX = (inuse_objects => 0, inuse_space => 1, alloc_objects => 2, alloc_space => 3);
@@ -86,6 +87,32 @@ sub read_profile {
     close $lines or exit 1;
     fail("$command[0] is of another version") if $first ne "tally-stacks 2\n";
     return { places => \%places, runs => \@runs };
+}
+
+# Rows of numbers through one of the helper's filters (rows.h): the fields of each row's answer.
+sub filter_rows {
+    my ($arguments, @rows) = @_;
+    my $file = File::Temp->new(TEMPLATE => 'jeprof-XXXXXX', TMPDIR => 1);
+    my $command = helper_path();
+    my @answers;
+
+    return () if !@rows;
+    for my $row (@rows) {
+        print $file "@$row\n";
+    }
+    close $file or fail("$file: $!");
+    open my $stdin, '<&', \*STDIN or fail("standard input: $!");
+    open STDIN, '<', "$file" or fail("$file: $!");
+    my $is_started = open my $lines, '-|', $command, @$arguments;
+    open STDIN, '<&', $stdin or fail("standard input: $!");
+    fail("$command: $!") if !$is_started;
+    while (my $line = <$lines>) {
+        chomp $line;
+        push @answers, [ split /\t/, $line ];
+    }
+    close $lines or exit 1;
+    fail("$command is of another version") if @answers != @rows;
+    return @answers;
 }
 
 # The names of one place, innermost first, by the chosen grouping.

@@ -10,7 +10,7 @@ use Jeprof::Base qw(json);
 use Jeprof::Numbers qw(number unit);
 
 our @EXPORT_OK = qw(write_diff_text write_diff_json write_diff_junit write_diff_markdown
-    write_diff_collapsed site_text xml);
+    write_diff_collapsed probability signed site_text xml);
 
 my $ROWS_SHOWN = 50;
 my $SIGNIFICANT = 0.05;
