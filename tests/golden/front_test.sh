@@ -131,7 +131,7 @@ sed -e '/^\.SH OPTIONS/,/^\.SH ENVIRONMENT/!d' -e 's/\\-/-/g' "$MAN" | options_i
 diff in_help in_man || fail "the help (<) and the man page (>) have different options"
 while IFS= read -r option; do
     case $("$JEPROF" --help | grep -oE -m1 -e "$option=?[A-Z]*" | head -1) in
-    *=RE | *=FILE | *=PROFILE | *=TOOLS) option=$option=simple.heap ;;
+    *=RE | *=FILE | *=PROFILE | *=TOOLS | *=DIR) option=$option=simple.heap ;;
     *=N | *=F) option=$option=1 ;;
     *=RULE) option="$option=growth>1%" ;;
     esac

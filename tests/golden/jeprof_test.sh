@@ -95,7 +95,7 @@ jeprof_fails "noise.heap" noise.heap
 head -c 60 simple.heap.gz >cut.gz
 jeprof_fails "cut.gz" cut.gz
 jeprof_fails "no such file" missing.heap
-jeprof_fails "is not built yet" --web simple.heap
+jeprof_fails "is not for heap profiles" --contentions simple.heap
 jeprof_fails "choose one of --dot --text" --text --dot simple.heap
 jeprof_fails "not a regular expression" --focus='(' simple.heap
 jeprof_fails "Unknown option" --nonsense simple.heap

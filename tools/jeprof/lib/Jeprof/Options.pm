@@ -9,21 +9,22 @@ use Exporter qw(import);
 use Getopt::Long qw(:config no_ignore_case bundling_override);
 use Jeprof::Base qw(fail);
 use Jeprof::Diff qw(parse_rule);
+use Jeprof::Fetch qw(fetch is_url);
 
 our @EXPORT_OK = qw(usage_text parse_options split_arguments split_series split_sides);
 
 my @VALUES = qw(inuse_space inuse_objects alloc_space alloc_objects);
 my @GROUPS = qw(functions lines files addresses);
-my @OUTPUTS = qw(text collapsed dot svg ps pdf png gif html json junit markdown);
+my @OUTPUTS = qw(
+    text tree collapsed callgrind proto raw json dot svg ps pdf png gif gv evince web html junit markdown
+    interactive
+);
 my %DIFF_OUTPUT = map { $_ => 1 } qw(text collapsed html json junit markdown);
-my %DIFF_ONLY = map { $_ => 1 } qw(json junit markdown);
+my %DIFF_ONLY = map { $_ => 1 } qw(junit markdown);
 my %LEAKS_OUTPUT = map { $_ => 1 } qw(text json);
 
-# Known to the original, and refused by name here instead of ignored.
-my @NOT_BUILT = qw(
-    interactive seconds=i add_lib=s lib_prefix=s callgrind gv evince web list=s disasm=s symbols
-    raw total_delay contentions mean_delay thread=s scale=i heapcheck test debug test_stride=i
-);
+# The original's for profiles of other things than the heap, and for its own tests.
+my @REFUSED = qw(total_delay contentions mean_delay test test_stride=i symbols);
 
 sub usage_text {
     return <<'TEXT';
@@ -33,14 +34,27 @@ usage: jeprof [OPTION]... [PROGRAM] PROFILE...
 
 Shows who holds the memory of heap profiles: jemalloc's and Tally's heap_v2 text, gperftools'
 and Go's heap profiles, pprof protobuf, gzipped or not. Several profiles are added up. PROGRAM
-is needed only if the program has moved since: profiles name their files themselves.
+is needed only if the program has moved since: profiles name their files themselves. PROFILE is
+a file, a URL (http://HOST:PORT/pprof/heap), or HOST:PORT[/PATH].
 
 Output (one):
   --text            table: flat, flat %, sum %, cumulative, cumulative %, name (default)
+  --tree            call tree, indented
+  --peek=RE         callers and callees of the functions that match
+  --list=RE         source of the functions that match, with what each line holds
+  --disasm=RE       the same of instructions
   --collapsed       a line a stack, root first, then its value
+  --callgrind       for kcachegrind and callgrind_annotate
+  --proto           pprof protobuf, gzipped, with names
+  --raw             symbols and profile in one text; needs no program any more
+  --json            stacks and all their values
+  --interactive     a prompt with the commands text, top, list and so on; the default where
+                    input and output are a terminal
   --dot             call graph as Graphviz text
   --svg --png --pdf --ps --gif
                     call graph as a picture, made by Graphviz
+  --gv --evince --web
+                    the picture in gv, evince, or a browser
   --html            flame graph with search and zoom, one file for any browser
   --icicle          the same, root on top
   -o, --output=FILE write to FILE, not to standard output
@@ -72,8 +86,9 @@ Comparing two builds, or two moments of one process:
   --diff            what grew and what shrank, site by site, with intervals and q-values. BASE
                     and NEW are each a file, or several runs: a folder, a quoted pattern, or
                     a,b,c. Output: --text, --collapsed, --html, or
-  --json --junit --markdown
-                    the same for other programs, for CI, and for a review
+                    --json
+  --junit --markdown
+                    the same for CI, and for a review
   --base_program=FILE
                     the program of BASE, if it has moved; PROGRAM is NEW's
   --normalize       scale BASE to the total of NEW first
@@ -86,7 +101,8 @@ Leaks:
                     or a quoted pattern. Output: --text or --json
 
 Other:
-  --debug-syms-by-id --tools=TOOLS
+  --seconds=N       of URLs that collect over a time
+  --debug-syms-by-id --tools=TOOLS --add_lib=FILE --lib_prefix=DIR --scale=N --heapcheck --debug
                     of jemalloc's jeprof; accepted, and change nothing
   --help, --version
 
@@ -134,23 +150,28 @@ sub parse_options {
         'diff' => \$opt{diff}, 'leaks' => \$opt{leaks}, 'fail-on=s' => \$opt{fail_on}, 'base_program=s' => \$opt{base_program},
         'normalize' => \$opt{normalize}, 'icicle' => sub { push @outputs, 'html'; $opt{icicle} = 1 },
         # Debug files are always looked for by build id, and no other program is run for it.
-        'debug-syms-by-id!' => sub { }, 'tools=s' => sub { },
+        'debug-syms-by-id!' => sub { }, 'tools=s' => sub { }, 'add_lib=s' => sub { },
+        'lib_prefix=s' => sub { }, 'scale=i' => sub { }, 'heapcheck!' => sub { }, 'debug!' => sub { },
+        'seconds=i' => \$opt{seconds},
     );
     $spec{$_} = sub { push @outputs, "$_[0]" } for @OUTPUTS;
     $spec{$_} = sub { push @values, "$_[0]" } for @VALUES;
     $spec{$_} = sub { push @groups, "$_[0]" } for @GROUPS;
+    for my $name (qw(list disasm peek)) {
+        $spec{"$name=s"} = sub { push @outputs, $name; $opt{$name} = $_[1] };
+    }
     $spec{"$_=s"} = \$opt{$_} for qw(focus ignore retain exclude);
     $spec{"$_=i"} = \$opt{$_} for qw(nodecount maxdegree);
     $spec{"$_=f"} = \$opt{$_} for qw(nodefraction edgefraction);
-    $spec{$_} = sub { push @missing, "--$_[0]" } for @NOT_BUILT;
+    $spec{$_} = sub { push @missing, "--$_[0]" } for @REFUSED;
     local $SIG{__WARN__} = sub { print STDERR "jeprof: $_[0]" };
     GetOptions(%spec) or fail('jeprof --help lists the options');
-    fail("$missing[0] is not built yet; jeprof --help lists what is") if @missing;
-    $opt{mode} = pick('text', @outputs);
+    fail("$missing[0] is not for heap profiles; jeprof --help lists what is") if @missing;
+    $opt{mode} = pick(-t STDIN && -t STDOUT && !$opt{diff} && !$opt{leaks} ? 'interactive' : 'text', @outputs);
     $opt{value} = pick('inuse_space', @values);
     $opt{group} = pick('functions', @groups);
     check_diff(\%opt) if !$opt{help} && !$opt{version};
-    for my $name (qw(focus ignore retain exclude)) {
+    for my $name (qw(focus ignore retain exclude list disasm peek)) {
         next if !defined $opt{$name};
         my $re = eval { qr/$opt{$name}/ };
         fail("--$name=$opt{$name}: not a regular expression: ", $@ =~ s/ at \S+ line.*//sr) if !$re;
@@ -176,16 +197,15 @@ sub check_path {
     my ($path) = @_;
 
     return if -e $path;
-    fail("$path: profiles from URLs are not built yet; fetch it with curl first")
-        if $path =~ m{^https?://|^[\w.-]+:\d+(/|$)};
     fail("$path: no such file");
 }
 
 # PROGRAM, if the first argument is one, and the profiles.
 sub split_arguments {
-    my (@paths) = @_;
+    my ($seconds, @paths) = @_;
 
     fail('which profile? jeprof --help') if !@paths;
+    @paths = map { is_url($_) ? fetch($_, $seconds) : $_ } @paths;
     check_path($_) for @paths;
     my $program = @paths > 0 && is_program($paths[0]) ? shift @paths : undef;
     fail("$program is a program; which profile? jeprof --help") if !@paths;
@@ -197,6 +217,7 @@ sub files_of {
     my ($argument) = @_;
 
     return $argument if -e $argument && !-d $argument;
+    return fetch($argument) if is_url($argument);
     my @paths;
     if (-d $argument) {
         opendir my $folder, $argument or fail("$argument: $!");

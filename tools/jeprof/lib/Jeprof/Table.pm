@@ -18,6 +18,7 @@ sub write_text {
     my ($key, $other) = $opt->{cum} ? ($cum, $flat) : ($flat, $cum);
 
     printf $out "Total: %s %s\n", number($opt, $total), unit($opt);
+    my $rows = 0;
     for my $name (
         sort {
                    abs($key->{$b} // 0) <=> abs($key->{$a} // 0)
@@ -25,6 +26,7 @@ sub write_text {
                 || $a cmp $b
         } keys %$cum
     ) {
+        last if $opt->{rows} && $rows++ >= $opt->{rows};
         my $own = $flat->{$name} // 0;
         $running += $own;
         printf $out "%8s %6s %6s %8s %6s %s\n", number($opt, $own), percent($own, $total),
