@@ -9,13 +9,18 @@
 #include "alloc/meta.h"
 #include "alloc/os.h"
 #include "alloc/purge.h"
+#include "alloc/user_hooks.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* A block that is freed where it was allocated, in the same arena, takes the fast path and goes
  * round; so few arenas are better, as long as their locks are free (docs/decisions/0006).
  */
 enum { CPUS_PER_ARENA = 2 };
+
+/* Between two looks whether those who are in an arena have left. */
+enum { CLOSE_WAIT_NS = 100 * 1000 };
 
 AL_SPARSE _Atomic(struct al_arena *) al_arenas[AL_ARENA_COUNT_MAX];
 
@@ -25,6 +30,7 @@ static struct {
     struct al_lock lock;
     unsigned auto_count;                      /* guarded by lock; 0: not found out yet */
     _Atomic unsigned count;                   /* indexes in use, holes of automatic ones included */
+    struct al_arena *retired;                 /* guarded by lock: through next_retired */
     _Atomic unsigned made_count;              /* all arenas there are have lower indexes */
     _Atomic ssize_t decay_ms[AL_STALE_COUNT]; /* of arenas to come */
 } table;
@@ -140,24 +146,128 @@ struct al_arena *al_arena_choose(void) {
     return best != NULL ? best : al_arena_at(0);
 }
 
-int al_arena_create(unsigned *arena_idx) {
-    AL_ASSERT(arena_idx != NULL);
+/* Everything as in a new one but what outlives the arena. */
+static void arena_renew(struct al_arena *arena) {
+    AL_ASSERT(!arena->is_auto && atomic_load(&arena->thread_count) == 0);
+    struct al_user_extent *const unused = arena->runs.user_unused;
+
+    memset((char *)arena + offsetof(struct al_arena, thread_count), 0,
+           sizeof(*arena) - offsetof(struct al_arena, thread_count));
+    arena_init(arena, arena->idx, false);
+    arena->runs.user_unused = unused;
+}
+
+/* One that has ended, renewed; NULL: there is none. */
+static struct al_arena *take_retired(void) {
+    al_lock_take(&table.lock, AL_RANK_ARENAS);
+    struct al_arena *const arena = table.retired;
+    if (arena != NULL) {
+        table.retired = arena->next_retired;
+    }
+    al_lock_give(&table.lock);
+    if (arena != NULL) {
+        arena_renew(arena);
+    }
+    return arena;
+}
+
+static void give_retired(struct al_arena *arena) {
+    al_lock_take(&table.lock, AL_RANK_ARENAS);
+    arena->next_retired = table.retired;
+    table.retired = arena;
+    al_lock_give(&table.lock);
+}
+
+/* One with an index that nobody had; NULL: no index, or no memory, and then the index stays a hole.
+ */
+static struct al_arena *make_next(void) {
     unsigned idx = al_arena_count();
 
     do {
         if (idx >= AL_ARENA_COUNT_MAX) {
-            return EAGAIN;
+            return NULL;
         }
     } while (!atomic_compare_exchange_weak(&table.count, &idx, idx + 1));
     struct al_arena *const arena = arena_make(idx, false);
+    if (arena != NULL) {
+        atomic_store(&arena->tenders, AL_ARENA_CLOSED);
+    }
+    return arena;
+}
+
+int al_arena_create(unsigned *arena_idx) {
+    return al_arena_create_hooked(NULL, arena_idx);
+}
+
+int al_arena_create_hooked(struct al_user_hooks *hooks, unsigned *arena_idx) {
+    AL_ASSERT(arena_idx != NULL);
+    struct al_arena *arena = take_retired();
+
     if (arena == NULL) {
-        return EAGAIN; /* the index stays a hole */
+        arena = make_next();
+    }
+    if (arena == NULL) {
+        return EAGAIN;
+    }
+    if (hooks != NULL) {
+        (void)al_user_hooks_set(&arena->runs, hooks);
+        /* As in jemalloc, hooks without memory are found out now. */
+        if (!al_runs_prime(&arena->runs)) {
+            give_retired(arena);
+            return EAGAIN;
+        }
     }
     if (!arena_publish(arena)) {
         return EAGAIN;
     }
-    *arena_idx = idx;
+    al_arena_open(arena);
+    *arena_idx = arena->idx;
     return 0;
+}
+
+/* ---- who may look after an arena ---- */
+
+bool al_arena_enter(struct al_arena *arena) {
+    AL_ASSERT(arena != NULL);
+    if (AL_LIKELY(arena->is_auto)) {
+        return true;
+    }
+    if ((atomic_fetch_add(&arena->tenders, 1) & AL_ARENA_CLOSED) != 0) {
+        atomic_fetch_sub(&arena->tenders, 1);
+        return false;
+    }
+    return true;
+}
+
+void al_arena_leave(struct al_arena *arena) {
+    if (!arena->is_auto) {
+        atomic_fetch_sub(&arena->tenders, 1);
+    }
+}
+
+bool al_arena_close(struct al_arena *arena) {
+    AL_ASSERT(!arena->is_auto);
+    uint32_t tenders = atomic_fetch_or(&arena->tenders, AL_ARENA_CLOSED);
+
+    if ((tenders & AL_ARENA_CLOSED) != 0) {
+        return false;
+    }
+    /* Ends when those who are inside have purged what they were at. */
+    for (; (tenders & ~AL_ARENA_CLOSED) != 0; tenders = atomic_load(&arena->tenders)) {
+        al_os_wait(&arena->tenders, tenders, CLOSE_WAIT_NS);
+    }
+    return true;
+}
+
+void al_arena_open(struct al_arena *arena) {
+    AL_ASSERT((atomic_load(&arena->tenders) & AL_ARENA_CLOSED) != 0);
+    atomic_fetch_and(&arena->tenders, ~AL_ARENA_CLOSED);
+}
+
+void al_arena_retire(struct al_arena *arena) {
+    AL_ASSERT((atomic_load(&arena->tenders) & AL_ARENA_CLOSED) != 0);
+    atomic_store(&al_arenas[arena->idx], NULL);
+    give_retired(arena);
 }
 
 ssize_t al_arenas_decay_ms_get(enum al_stale stale) {
@@ -245,6 +355,13 @@ static void fork_bins(struct al_arena *arena, enum fork_step step) {
     }
 }
 
+/* The child has none of the threads that looked after it. */
+static void fork_tenders(struct al_arena *arena, enum fork_step step) {
+    if (step == FORK_RESET) {
+        atomic_fetch_and(&arena->tenders, AL_ARENA_CLOSED);
+    }
+}
+
 static void fork_all(enum fork_step step) {
     al_lock_rank_track(false);
     fork_lock(&table.lock, AL_RANK_ARENAS, step);
@@ -256,6 +373,7 @@ static void fork_all(enum fork_step step) {
     for (unsigned idx = 0; idx < AL_ARENA_COUNT_MAX; idx++) {
         if (al_arena_at(idx) != NULL) {
             fork_lock(&al_arena_at(idx)->runs.lock, AL_RANK_RUNS, step);
+            fork_tenders(al_arena_at(idx), step);
         }
     }
     al_lock_rank_track(true);

@@ -21,6 +21,9 @@
 
 struct al_tcache;
 
+/* The highest bit of `tenders`. */
+#define AL_ARENA_CLOSED (UINT32_C(1) << 31)
+
 enum {
     AL_ARENA_PARKED_MAX = 8, /* caches of ended threads kept for the next ones */
 };
@@ -29,6 +32,12 @@ struct al_arena {
     /* Never change after creation. */
     uint32_t idx;
     bool is_auto;
+
+    /* Of created arenas: those who look after it now, and AL_ARENA_CLOSED while nobody may.
+     * Outlives the arena, since who found it before may ask after its end.
+     */
+    _Atomic uint32_t tenders;
+    struct al_arena *next_retired; /* guarded by the table's lock */
 
     /* Atomic: a count for placing threads and for statistics; relaxed. */
     _Atomic uint32_t thread_count;
@@ -68,6 +77,20 @@ struct al_arena *al_arena_get(unsigned arena_idx);
 
 /* An arena, another one each time it is asked; NULL: there is none at this place of the table. */
 struct al_arena *al_arena_next(void);
+
+/* Whoever looks after an arena that is not its own, or by mallctl, asks first. False: it is being
+ * reset or destroyed, or has been. Automatic arenas are always there.
+ */
+AL_NODISCARD bool al_arena_enter(struct al_arena *arena);
+void al_arena_leave(struct al_arena *arena);
+
+/* For arena_pool.c. close: waits until nobody looks after the created arena any more, and keeps
+ * others out; false: another thread has closed it. retire: a closed arena leaves the table; its
+ * index and its memory are the next one's.
+ */
+AL_NODISCARD bool al_arena_close(struct al_arena *arena);
+void al_arena_open(struct al_arena *arena);
+void al_arena_retire(struct al_arena *arena);
 
 /* Takes home what other threads freed (al_bin_drain of all bins that may have some), and what lies
  * between caches since the last time, or all of that.

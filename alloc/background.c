@@ -36,8 +36,12 @@ static struct {
 /* Does what is due in an arena. Returns when it has work again: UINT64_MAX, none. */
 static uint64_t look_at(struct al_arena *arena) {
     AL_ASSERT(arena != NULL);
+    if (!al_arena_enter(arena)) {
+        return UINT64_MAX;
+    }
     al_arena_drain(arena, false);
     al_tcache_tend(arena);
+    al_arena_leave(arena);
     const uint64_t parked_ns = atomic_load_explicit(&arena->parked_due_ns, memory_order_relaxed);
     const uint64_t purge_ns = al_purge_due_ns(&arena->runs);
     return parked_ns < purge_ns ? parked_ns : purge_ns;

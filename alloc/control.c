@@ -12,6 +12,7 @@
 #include "alloc/purge.h"
 #include "alloc/slab.h"
 #include "alloc/tcache_limit.h"
+#include "alloc/user_hooks.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -31,11 +32,15 @@ int al_arena_lookup(const void *ptr, unsigned *arena_idx) {
 /* ---- purging ---- */
 
 static void purge_arena(struct al_arena *arena, bool all) {
+    if (!al_arena_enter(arena)) {
+        return; /* it ends, and takes all its pages with it */
+    }
     al_arena_drain(arena, true);
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         al_bin_drop_empty(&arena->sampled[class_idx]);
     }
     al_purge(&arena->runs, all);
+    al_arena_leave(arena);
 }
 
 static int purge(unsigned arena_idx, bool all) {
@@ -73,10 +78,11 @@ int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *deca
 int al_arena_decay_ms_set(unsigned arena_idx, enum al_stale stale, ssize_t decay_ms) {
     struct al_arena *const arena = al_arena_get(arena_idx);
 
-    if (arena == NULL || decay_ms < -1) {
+    if (arena == NULL || decay_ms < -1 || !al_arena_enter(arena)) {
         return EFAULT;
     }
     al_purge_set_decay_ms(&arena->runs, stale, decay_ms);
+    al_arena_leave(arena);
     return 0;
 }
 
@@ -138,6 +144,27 @@ int al_arena_set_name(unsigned arena_idx, const char *name) {
     }
     arena->traits.name[at] = '\0';
     al_lock_give(&arena->runs.lock);
+    return 0;
+}
+
+int al_arena_hooks_get(unsigned arena_idx, struct al_user_hooks **hooks) {
+    AL_ASSERT(hooks != NULL);
+    struct al_arena *const arena = arena_at(arena_idx);
+
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    *hooks = al_user_hooks_get(&arena->runs);
+    return 0;
+}
+
+int al_arena_hooks_set(unsigned arena_idx, struct al_user_hooks *hooks) {
+    struct al_arena *const arena = arena_at(arena_idx);
+
+    if (arena == NULL) {
+        return EFAULT;
+    }
+    (void)al_user_hooks_set(&arena->runs, hooks);
     return 0;
 }
 

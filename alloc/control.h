@@ -23,8 +23,17 @@ void al_init(void);
 unsigned al_arena_count(void);
 unsigned al_arena_auto_count(void);
 
-/* A new arena that no thread uses by itself. ENOMEM or EAGAIN if there can be no more. */
+struct al_user_hooks;
+
+/* A new arena that no thread uses by itself; hooks: where its memory comes from (user_hooks.h).
+ * EAGAIN: there can be no more, or the hooks gave nothing.
+ */
 int al_arena_create(unsigned *arena_idx);
+int al_arena_create_hooked(struct al_user_hooks *hooks, unsigned *arena_idx);
+
+/* The hooks of an arena, which is made if it is an automatic one. EFAULT: no such arena. */
+int al_arena_hooks_get(unsigned arena_idx, struct al_user_hooks **hooks);
+int al_arena_hooks_set(unsigned arena_idx, struct al_user_hooks *hooks);
 
 /* The arena that owns the object at `ptr` (its start). EINVAL: no object of ours. */
 int al_arena_lookup(const void *ptr, unsigned *arena_idx);

@@ -108,7 +108,9 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
     const uint32_t align_granules =
         align_bytes > AL_GRANULE_BYTES ? (uint32_t)(align_bytes >> AL_GRANULE_LG) : 1;
 
-    if (usable_bytes >= AL_HUGE_MIN_BYTES || align_bytes >= AL_HUGE_MIN_BYTES) {
+    const bool is_plain = al_runs_is_plain(&arena->runs);
+
+    if (is_plain && (usable_bytes >= AL_HUGE_MIN_BYTES || align_bytes >= AL_HUGE_MIN_BYTES)) {
         al_extent_set_arena(extent, arena->idx);
         *is_zeroed = true;
         if (usable_bytes >> AL_GRANULE_LG >= UINT32_MAX ||
@@ -120,12 +122,15 @@ static bool take_run(struct al_arena *arena, uint32_t idx, size_t usable_bytes, 
         return true;
     }
     enum al_os_moved moved = AL_OS_STAYED;
+    if ((usable_bytes + align_bytes) >> AL_GRANULE_LG >= UINT32_MAX) {
+        return false;
+    }
     do { /* again only if the kernel gave the addresses away meanwhile, which is rare */
         if (!al_runs_take(&arena->runs, idx, granules_of(usable_bytes), align_granules,
                           AL_RUNS_LARGE, is_zeroed)) {
             return false;
         }
-        if (!wants_zeroed && usable_bytes >= TRANSPLANT_MIN_BYTES) {
+        if (is_plain && !wants_zeroed && usable_bytes >= TRANSPLANT_MIN_BYTES) {
             moved = al_transplant(&arena->runs, extent);
         }
         if (moved == AL_OS_LOST) {
@@ -272,7 +277,9 @@ void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t si
     const size_t old_bytes = al_extent_bytes(old);
     bool is_zeroed = true; /* the pages that come there are replaced: none need be found */
 
-    if (!may_move(old, size_bytes)) {
+    /* Pages of the program's stay where it put them. */
+    if (!al_runs_is_plain(&arena->runs) ||
+        !al_runs_is_plain(&al_arena_at(al_extent_arena(old))->runs) || !may_move(old, size_bytes)) {
         return NULL;
     }
     void *const to = al_large_malloc(arena, size_bytes, 1, &is_zeroed);

@@ -13,6 +13,7 @@
 #include "alloc/os.h"
 #include "alloc/runs_heap.h"
 #include "alloc/treap.h"
+#include "alloc/user_hooks.h"
 
 enum {
     /* Freed memory that waits for decay: 256 MiB, or as much as is in use. More than that is purged
@@ -202,20 +203,26 @@ static void mark(struct al_extent *extent, struct range range, uint32_t new_low,
 }
 
 /* Dirty granules become muzzy; those that read as zero still do. */
-static bool make_muzzy(struct al_extent *extent, struct range range) {
+static bool make_muzzy(struct al_runs *runs, struct al_extent *extent, struct range range) {
     const size_t bytes = (size_t)(range.to - range.from) << AL_GRANULE_LG;
+    void *const ptr = (void *)granule_addr(extent, range.from);
 
-    if (!al_os_purge_lazy((void *)granule_addr(extent, range.from), bytes)) {
+    if (al_user_hooks_own(runs, extent->base_addr)
+            ? !al_user_hooks_purge(runs, ptr, bytes, AL_USER_PURGE_LAZY)
+            : !al_os_purge_lazy(ptr, bytes)) {
         return false;
     }
     mark(extent, range, AL_MAP_FREE_MUZZY, true);
     return true;
 }
 
-static bool make_clean(struct al_extent *extent, struct range range) {
+static bool make_clean(struct al_runs *runs, struct al_extent *extent, struct range range) {
     const size_t bytes = (size_t)(range.to - range.from) << AL_GRANULE_LG;
+    void *const ptr = (void *)granule_addr(extent, range.from);
 
-    if (!al_os_purge((void *)granule_addr(extent, range.from), bytes)) {
+    if (al_user_hooks_own(runs, extent->base_addr)
+            ? !al_user_hooks_purge(runs, ptr, bytes, AL_USER_PURGE_FORCED)
+            : !al_os_purge(ptr, bytes)) {
         return false;
     }
     mark(extent, range, AL_MAP_FREE_CLEAN, false);
@@ -237,14 +244,16 @@ static void count_locked(struct al_runs *runs, const struct al_free_part *before
 /* Gives the address space back, too. Neighbours see nothing there from the first line on; the
  * kernel may give it to anybody from the second.
  */
-static bool unmap_run(struct al_runs *runs, uint32_t idx, enum al_stale asked) {
+static bool unmap_run(struct al_runs *runs, uint32_t idx, enum al_stale asked, bool is_last) {
     struct al_extent *const extent = al_extent_at(idx);
     const struct al_free_part none = {0};
+    const uintptr_t base_addr = extent->base_addr;
+    const size_t bytes = al_extent_bytes(extent);
 
     AL_ASSERT(al_extent_kind(extent) == AL_EXTENT_BUSY);
-
-    al_map_set(extent->base_addr, extent->granules, AL_MAP_NONE);
-    if (!al_os_unmap((void *)extent->base_addr, al_extent_bytes(extent))) {
+    al_map_set(base_addr, extent->granules, AL_MAP_NONE);
+    if (al_user_hooks_own(runs, base_addr) ? !al_user_hooks_unmap(runs, base_addr, bytes, is_last)
+                                           : !al_os_unmap((void *)base_addr, bytes)) {
         /* It stays, and may hold anything. */
         extent->free.stale_granules[AL_STALE_DIRTY] = extent->granules;
         extent->free.stale_granules[AL_STALE_MUZZY] = 0;
@@ -266,13 +275,16 @@ static void purge_run(struct al_runs *runs, uint32_t idx, uint32_t want, const s
     const struct al_free_part before = extent->free;
 
     AL_ASSERT(al_extent_kind(extent) == AL_EXTENT_BUSY);
-    if (pass->is_forced && !al_options.retain && unmap_run(runs, idx, pass->stale)) {
+    /* Memory of the program's goes back to it as soon as all of one gift is free. */
+    const bool is_unmapped = !al_options.retain || al_user_hooks_is_whole(runs, extent->base_addr,
+                                                                          al_extent_bytes(extent));
+    if (pass->is_forced && is_unmapped && unmap_run(runs, idx, pass->stale, false)) {
         return;
     }
     const struct range range =
-        upper_range(extent, pass, pass->is_forced && !al_options.retain ? extent->granules : want);
+        upper_range(extent, pass, pass->is_forced && is_unmapped ? extent->granules : want);
     const bool is_purged =
-        (!pass->is_forced && make_muzzy(extent, range)) || make_clean(extent, range);
+        (!pass->is_forced && make_muzzy(runs, extent, range)) || make_clean(runs, extent, range);
     al_lock_take(&runs->lock, AL_RANK_RUNS);
     count_locked(runs, &before, &extent->free, pass->stale);
     const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, idx);
@@ -315,6 +327,24 @@ static size_t run_pass(struct al_runs *runs, enum al_stale stale, bool all) {
 void al_purge(struct al_runs *runs, bool all) {
     if (run_pass(runs, AL_STALE_DIRTY, all) != 0) {
         (void)run_pass(runs, AL_STALE_MUZZY, all);
+    }
+}
+
+void al_purge_release(struct al_runs *runs) {
+    for (;;) { /* each turn takes a run out of the heap */
+        al_lock_take(&runs->lock, AL_RANK_RUNS);
+        const uint32_t idx = al_treap_below(runs->root_idx, UINT32_MAX, UINTPTR_MAX);
+        if (idx != 0) {
+            al_runs_remove_locked(runs, idx);
+        }
+        al_lock_give(&runs->lock);
+        if (idx == 0) {
+            return;
+        }
+        if (!unmap_run(runs, idx, AL_STALE_DIRTY, true)) {
+            /* Nobody's from now on: address space that is lost. */
+            al_map_set(al_extent_at(idx)->base_addr, al_extent_at(idx)->granules, AL_MAP_NONE);
+        }
     }
 }
 

@@ -26,6 +26,9 @@
 /* Purges what decay says may no longer stay (all: everything). */
 void al_purge(struct al_runs *runs, bool all);
 
+/* Gives back all address space of an arena that ends: everything in it is free. */
+void al_purge_release(struct al_runs *runs);
+
 /* When al_purge has work again: 0 now, UINT64_MAX nothing to do. Without the lock: a stale
  * answer costs one look.
  */

@@ -16,6 +16,7 @@
 #include "alloc/purge.h"
 #include "alloc/runs_heap.h"
 #include "alloc/treap.h"
+#include "alloc/user_hooks.h"
 
 enum {
     /* Address space asked for at a time: small enough for RLIMIT_AS, large enough that the
@@ -188,45 +189,78 @@ void al_runs_advise_huge(void *ptr, size_t bytes) {
     }
 }
 
-/* Asks the kernel for address space for a run of `granules`. No lock held. */
-static bool grow(struct al_runs *runs, uint32_t granules) {
-    AL_ASSERT(granules > 0);
-    const uint32_t extent_idx = al_extent_take();
+/* Address space for a run of `granules`, and more if there is. NULL: none. *granules: how many
+ * there are. No lock held.
+ */
+static void *map_some(struct al_runs *runs, uint32_t *granules, bool *is_zeroed) {
+    AL_ASSERT(*granules > 0);
     const size_t limit_bytes = atomic_load_explicit(&runs->grow_limit_bytes, memory_order_relaxed);
     const uint32_t step = limit_bytes < GROW_BYTES ? (uint32_t)(limit_bytes >> AL_GRANULE_LG)
                                                    : (uint32_t)GROW_GRANULES;
+    const uint32_t wanted[] = {*granules > step ? *granules : step, *granules};
+    void *ptr = NULL;
+
+    *is_zeroed = true;
+    for (size_t at = 0; ptr == NULL && at < AL_ARRAY_COUNT(wanted);
+         at++) { /* a limit: ask for less */
+        *granules = wanted[at];
+        ptr = atomic_load_explicit(&runs->hooks, memory_order_acquire) != NULL
+                  ? al_user_hooks_map(runs, *granules, AL_GRANULE_BYTES, is_zeroed)
+                  : al_os_map_aligned((size_t)*granules << AL_GRANULE_LG, AL_GRANULE_BYTES);
+    }
+    return ptr;
+}
+
+/* What map_some gave goes back. */
+static void unmap_some(struct al_runs *runs, void *ptr, uint32_t granules) {
+    const size_t bytes = (size_t)granules << AL_GRANULE_LG;
+
+    if (!al_user_hooks_unmap(runs, (uintptr_t)ptr, bytes, true)) {
+        al_os_unmap(ptr, bytes);
+    }
+}
+
+static bool grow(struct al_runs *runs, uint32_t granules) {
+    const uint32_t extent_idx = al_extent_take();
+    bool is_zeroed = true;
 
     if (extent_idx == 0) {
         return false;
     }
-    size_t bytes = (size_t)(granules > step ? granules : step) << AL_GRANULE_LG;
-    void *ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
-    if (ptr == NULL && granules < step) {
-        bytes = (size_t)granules << AL_GRANULE_LG; /* a tight limit: ask for less */
-        ptr = al_os_map_aligned(bytes, AL_GRANULE_BYTES);
-    }
-    const uintptr_t base_addr = (uintptr_t)ptr;
-    if (ptr == NULL || !al_map_cover(base_addr, bytes)) {
+    void *const ptr = map_some(runs, &granules, &is_zeroed);
+    const size_t bytes = (size_t)granules << AL_GRANULE_LG;
+    if (ptr == NULL || !al_map_cover((uintptr_t)ptr, bytes)) {
         if (ptr != NULL) {
-            al_os_unmap(ptr, bytes);
+            unmap_some(runs, ptr, granules);
         }
         al_extent_give(extent_idx);
         return false;
     }
-    al_runs_advise_huge(ptr, bytes);
+    if (al_runs_is_plain(runs)) {
+        al_runs_advise_huge(ptr, bytes);
+    }
     struct al_extent *const extent = al_extent_at(extent_idx);
-    extent->base_addr = base_addr;
-    extent->granules = (uint32_t)(bytes >> AL_GRANULE_LG);
+    extent->base_addr = (uintptr_t)ptr;
+    extent->granules = granules;
     extent->free = (struct al_free_part){0};
-    al_map_set(base_addr, extent->granules, al_map_entry_make(0, AL_MAP_FREE_CLEAN));
+    extent->free.stale_granules[AL_STALE_DIRTY] = is_zeroed ? 0 : granules;
+    al_map_set(extent->base_addr, granules,
+               al_map_entry_make(0, is_zeroed ? AL_MAP_FREE_CLEAN : AL_MAP_FREE_DIRTY));
 
     al_lock_take(&runs->lock, AL_RANK_RUNS);
-    runs->mapped_granules += extent->granules;
+    runs->mapped_granules += granules;
     al_runs_total_add(bytes);
     const struct al_runs_absorbed absorbed = al_runs_insert_locked(runs, extent_idx);
+    if (!is_zeroed) {
+        al_purge_plan_locked(runs);
+    }
     al_lock_give(&runs->lock);
     al_runs_give_absorbed(absorbed);
     return true;
+}
+
+bool al_runs_prime(struct al_runs *runs) {
+    return grow(runs, 1);
 }
 
 /* A piece of a free run, not in the heap yet, becomes a run of its own. */

@@ -41,13 +41,17 @@ struct al_large_counts {
 };
 
 struct al_bin_counts; /* bin.h */
+struct al_user_hooks; /* user_hooks.h */
+struct al_user_extent;
 
 struct al_runs {
     /* Never change after al_runs_init. */
     uint32_t arena_idx;
     struct al_bin_counts *bin_counts; /* of the arena's bins, by class; NULL: not counted */
 
-    _Atomic size_t grow_limit_bytes; /* most address space asked for beyond what is needed */
+    _Atomic(struct al_user_hooks *) hooks; /* whom memory is asked of; NULL: the kernel */
+    _Atomic bool has_users;                /* some of the memory is the program's; stays so */
+    _Atomic size_t grow_limit_bytes;       /* most address space asked for beyond what is needed */
 
     struct al_lock lock;
 
@@ -59,6 +63,7 @@ struct al_runs {
     size_t huge_bytes;                     /* in mappings of their own */
     size_t large_bytes;                    /* usable bytes of large allocations, huge ones too */
     uint64_t large_malloc_count, large_free_count;
+    struct al_user_extent *user_extents, *user_unused; /* lists: in use, and to be used again */
     struct al_purge_counts purged[AL_STALE_COUNT];
     struct al_decay decay[AL_STALE_COUNT];
 
@@ -81,6 +86,15 @@ void al_runs_init(struct al_runs *runs, uint32_t arena_idx, const ssize_t decay_
  */
 AL_NODISCARD bool al_runs_take(struct al_runs *runs, uint32_t extent_idx, uint32_t granules,
                                uint32_t align_granules, enum al_runs_use use, bool *is_zeroed);
+
+/* Gets the first memory, so that what has none is found out at once. */
+AL_NODISCARD bool al_runs_prime(struct al_runs *runs);
+
+/* Whether all memory, and all to come, is the kernel's: it may be moved and mapped at will. */
+AL_INLINE bool al_runs_is_plain(const struct al_runs *runs) {
+    return atomic_load_explicit(&runs->hooks, memory_order_relaxed) == NULL &&
+           !atomic_load_explicit(&runs->has_users, memory_order_relaxed);
+}
 
 /* The run comes back; its descriptor is given up. is_dirty: it may hold pages. */
 void al_runs_give(struct al_runs *runs, uint32_t extent_idx, enum al_runs_use use, bool is_dirty);

@@ -99,6 +99,13 @@ bool al_stock_is_idle(struct al_stock *stock) {
     return is_idle;
 }
 
+void al_stock_clear(struct al_stock *stock) {
+    al_lock_take(&stock->lock, AL_RANK_STOCK);
+    stock->block_count = 0;
+    set_list_count_locked(stock, 0);
+    al_lock_give(&stock->lock);
+}
+
 void al_stock_flush(struct al_stock *stock, struct al_bin *bin) {
     struct al_list list = {NULL, 0, false};
 

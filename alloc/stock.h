@@ -41,6 +41,9 @@ struct al_list al_stock_take(struct al_stock *stock, uint32_t want);
 /* Whether there is something that nobody took since the last such question. */
 bool al_stock_is_idle(struct al_stock *stock);
 
+/* Forgets all lists: their slabs are given up. */
+void al_stock_clear(struct al_stock *stock);
+
 /* Sends all of it to the bin. */
 void al_stock_flush(struct al_stock *stock, struct al_bin *bin);
 

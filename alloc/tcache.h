@@ -213,6 +213,9 @@ void al_tcache_park(struct al_tcache *cache);
 struct al_tcache *al_tcache_adopt(struct al_arena *arena);
 struct al_tcache *al_tcache_reuse(void);
 void al_tcache_expire(struct al_arena *arena);
+
+/* Nothing of the arena, which ends, stays in the caller's cache or in one without a thread. */
+void al_tcache_leave_arena(struct al_arena *arena);
 void al_tcache_fork_prepare(void);
 void al_tcache_fork_parent(void);
 void al_tcache_fork_child(void);

@@ -17,11 +17,15 @@ enum {
 
 void al_tcache_tend(struct al_arena *arena) {
     AL_ASSERT(arena != NULL);
+    if (!al_arena_enter(arena)) {
+        return;
+    }
     if (atomic_load_explicit(&arena->thread_count, memory_order_relaxed) == 0) {
         al_arena_drain(arena, false);
     }
     al_tcache_expire(arena);
     al_arena_tick(arena);
+    al_arena_leave(arena);
 }
 
 static void event(struct al_tcache *cache) {

@@ -6,7 +6,9 @@
  * A program that makes a thread for each request gets a warm cache each time (last parked,
  * first adopted); one that has stopped making threads gets its memory back.
  */
+#include "alloc/bin.h"
 #include "alloc/bits.h"
+#include "alloc/extent.h"
 #include "alloc/lock.h"
 #include "alloc/os.h"
 #include "alloc/tcache_list.h"
@@ -119,6 +121,48 @@ void al_tcache_expire(struct al_arena *arena) {
     while (due_ns <= now_ns && (cache = take_expired(arena, now_ns)) != NULL) {
         pool(cache);
     }
+}
+
+/* ---- an arena ends ---- */
+
+/* Pushing is one compare-and-swap: it may be done under the lock. */
+static void send_to(struct al_tcache *cache, const struct al_arena *arena) {
+    AL_ASSERT(cache != &al_null_tcache);
+    for (size_t at = 0; at < AL_TCACHE_REMOTE_COUNT; at++) {
+        struct al_tcache_remote *const batch = &cache->remote[at];
+        if (batch->slab_idx == 0) {
+            continue;
+        }
+        const struct al_extent *const slab = al_extent_at(batch->slab_idx);
+        if (al_extent_arena(slab) == arena->idx) {
+            (void)al_bin_push_remote(&al_arena_at(arena->idx)->bins[slab->class_idx],
+                                     batch->slab_idx, batch->head, batch->tail, batch->count);
+            batch->slab_idx = 0;
+        }
+    }
+}
+
+void al_tcache_leave_arena(struct al_arena *arena) {
+    struct al_tcache *const own = al_self;
+    struct al_tcache *cache = NULL;
+
+    AL_ASSERT(arena != NULL);
+    if (own != &al_null_tcache && own->arena == arena) {
+        al_tcache_flush(own);
+    } else if (own != &al_null_tcache) {
+        send_to(own, arena);
+    }
+    while ((cache = al_tcache_adopt(arena)) != NULL) { /* at most AL_ARENA_PARKED_MAX */
+        pool(cache);
+    }
+    al_lock_take(&between.lock, AL_RANK_PARKED);
+    for (unsigned idx = 0; idx < AL_ARENA_COUNT_MAX; idx++) {
+        const struct al_arena *const other = al_arena_at(idx);
+        for (cache = other != NULL ? other->parked : NULL; cache != NULL; cache = cache->next) {
+            send_to(cache, arena);
+        }
+    }
+    al_lock_give(&between.lock);
 }
 
 void al_tcache_fork_prepare(void) {

@@ -69,9 +69,8 @@ static int lextent_size_get(const struct ct_args *args, union ct_value *out) {
     return 0;
 }
 
-/* Hooks of the program's own are refused, not ignored: its memory would not be used. */
 int ct_arena_create(void *hooks, unsigned *arena_idx) {
-    return hooks == NULL && al_arena_create(arena_idx) == 0 ? 0 : EAGAIN;
+    return al_arena_create_hooked(hooks, arena_idx) == 0 ? 0 : EAGAIN;
 }
 
 static int arenas_create_get(const struct ct_args *args, union ct_value *out) {
@@ -88,7 +87,7 @@ const struct ct_node ct_nodes_arenas[] = {
     {"arenas.bin.<i>.nshards", CT_U32, CT_R, bin_nshards_get, NULL, .help = "Lock shards of small class i: always 1."},
     {"arenas.bin.<i>.size", CT_SIZE, CT_R, bin_size_get, NULL, .help = "Object size of small class i."},
     {"arenas.bin.<i>.slab_size", CT_SIZE, CT_R, bin_slab_size_get, NULL, .help = "Slab bytes of small class i."},
-    {"arenas.create", CT_U32, CT_RW | CT_QUERY | CT_STRICT, arenas_create_get, NULL, .help = "Makes an arena and returns its index; own extent hooks are refused."},
+    {"arenas.create", CT_U32, CT_RW | CT_QUERY | CT_STRICT, arenas_create_get, NULL, .help = "Makes an arena and returns its index; extent_hooks_t * may be written: where its memory comes from."},
     {"arenas.dirty_decay_ms", CT_SSIZE, CT_RW, arenas_decay_get, arenas_decay_set, .help = "Dirty decay of arenas made later."},
     {"arenas.hugepage", CT_SIZE, CT_R, hugepage_get, NULL, .help = "Size of a huge page."},
     {"arenas.lextent.<i>.size", CT_SIZE, CT_R, lextent_size_get, NULL, .help = "Size of large class i; Tally rounds to pages within it."},
