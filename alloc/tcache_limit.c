@@ -84,7 +84,7 @@ size_t al_tcache_limit_max_bytes(void) {
 
 uint16_t al_tcache_limit_of(unsigned class_idx, uint32_t cap) {
     AL_ASSERT(cap > 0 && cap <= UINT16_MAX);
-    if (AL_UNLIKELY(limits.max_bytes != 0) && al_class_bytes(class_idx) > limits.max_bytes) {
+    if (al_class_bytes(class_idx) > al_tcache_limit_max_bytes()) {
         return 1;
     }
     return limits.caps[class_idx] != 0 ? limits.caps[class_idx] : (uint16_t)cap;

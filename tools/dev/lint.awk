@@ -51,7 +51,8 @@ rule == "function_shape" {
         sub(/^[^(]*\(/, "", arguments)
         # The parameters of a parameter that is a function do not count.
         gsub(/\([^()]*\)/, "", arguments)
-        if (gsub(/,/, ",", arguments) + 1 > parameters_max) {
+        # What extent_hooks_t of jemalloc points to has seven.
+        if (gsub(/,/, ",", arguments) + 1 > parameters_max && FILENAME !~ /user_hooks/) {
             found(head_line, "more than " parameters_max " parameters")
         }
     }
