@@ -11,6 +11,7 @@
 #include "alloc/control.h"
 #include "alloc/malloc.h"
 #include "alloc/malloc_fast.h"
+#include "alloc/options.h"
 #include "alloc/request.h"
 #include "alloc/tcache_explicit.h"
 #include "alloc/thread.h"
@@ -20,6 +21,7 @@
 
 enum {
     FLAG_LG_ALIGN_MASK = 0x3f,
+    FLAG_LG_ALIGN_ANY = 4, /* up to here every object is aligned so */
     FLAG_ZERO = 0x40,
     FLAG_TCACHE_SHIFT = 8,
     FLAG_TCACHE_MASK = 0xfff,
@@ -61,6 +63,14 @@ static bool is_known_arena(int flags) {
     return (unsigned)flags >> FLAG_ARENA_SHIFT == 0 || arena_of(flags) != NULL;
 }
 
+/* errno is left alone. */
+static void *no_memory(void) {
+    if (al_options.xmalloc) {
+        al_die("out of memory");
+    }
+    return NULL;
+}
+
 void *al_mallocx(size_t size_bytes, int flags) {
     if (flags == 0) {
         const int saved_errno = errno;
@@ -69,7 +79,7 @@ void *al_mallocx(size_t size_bytes, int flags) {
         return ptr;
     }
     if (!is_known_arena(flags)) {
-        return NULL;
+        return no_memory();
     }
     struct al_arena *const arena = arena_of(flags);
     bool is_zeroed = false;
@@ -77,7 +87,10 @@ void *al_mallocx(size_t size_bytes, int flags) {
                           ? al_request_malloc_past(arena, explicit_of(flags), size_bytes,
                                                    align_of(flags), &is_zeroed)
                           : al_request_malloc_aligned(size_bytes, align_of(flags), &is_zeroed);
-    if (ptr != NULL && (flags & FLAG_ZERO) != 0 && !is_zeroed) {
+    if (ptr == NULL) {
+        return no_memory();
+    }
+    if ((flags & FLAG_ZERO) != 0 && !is_zeroed) {
         memset(ptr, 0, al_request_usable_bytes(ptr));
     }
     return ptr;
@@ -91,10 +104,25 @@ static void zero_grown(void *ptr, size_t old_bytes, int flags) {
     }
 }
 
+/* Neither an arena nor a cache is asked for, nor an alignment: then it is what realloc is, which
+ * moves pages instead of bytes and leaves room to grow.
+ */
+static bool is_plain(int flags) {
+    return (flags & ~FLAG_ZERO) <= FLAG_LG_ALIGN_ANY && flags >= 0;
+}
+
 void *al_rallocx(void *ptr, size_t size_bytes, int flags) {
     const size_t old_bytes = al_request_usable_bytes(ptr);
     const size_t align_bytes = align_of(flags);
 
+    if (is_plain(flags)) {
+        void *const moved = al_request_realloc(ptr, size_bytes);
+        if (moved == NULL) {
+            return no_memory();
+        }
+        zero_grown(moved, old_bytes, flags);
+        return moved;
+    }
     if (((uintptr_t)ptr & (align_bytes - 1)) == 0 &&
         al_request_resize(ptr, size_bytes, align_bytes)) {
         zero_grown(ptr, old_bytes, flags);

@@ -328,6 +328,12 @@ void al_request_free_past(void *ptr, struct al_tcache_explicit *past) {
 
 /* ---- sizes ---- */
 
+/* A small block that grows by little has probably grown before and will again: it gets a quarter
+ * more than it had, so that a buffer that is filled by small steps is copied now and then, not each
+ * time.
+ */
+enum { GROWTH_SHARE = 4 };
+
 static bool entry_is_small(uint64_t entry) {
     return al_map_entry_is_slab(entry) || al_map_entry_low(entry) == AL_MAP_SAMPLED;
 }
@@ -341,6 +347,16 @@ size_t al_request_usable_bytes(const void *ptr) {
     return al_large_extent(ptr, entry)->large.usable_bytes;
 }
 
+/* Whether an object of so many bytes may have been left by a realloc to the size: it leaves room to
+ * grow, and a block that shrinks by less than 3/8 where it is.
+ */
+static bool may_be_resized(size_t usable_bytes, size_t size_bytes, size_t align_bytes) {
+    const size_t roomy_max_bytes = AL_SMALL_MAX_BYTES + AL_SMALL_MAX_BYTES / GROWTH_SHARE;
+
+    return align_bytes <= AL_QUANTUM_BYTES && usable_bytes <= roomy_max_bytes &&
+           size_bytes <= usable_bytes && size_bytes > usable_bytes / 8 * 5;
+}
+
 void al_request_check_size(const void *ptr, size_t size_bytes, size_t align_bytes) {
     const size_t usable_bytes = al_request_usable_bytes(ptr);
 
@@ -351,7 +367,7 @@ void al_request_check_size(const void *ptr, size_t size_bytes, size_t align_byte
     const bool is_right = class_idx != 0 ? al_class_bytes(class_idx) == usable_bytes
                                          : size_bytes <= usable_bytes &&
                                                al_large_usable_bytes(size_bytes) == usable_bytes;
-    if (!is_right) {
+    if (!is_right && !may_be_resized(usable_bytes, size_bytes, align_bytes)) {
         al_die_ptr("freed with a size that is not the allocation's", ptr);
     }
 }
@@ -426,12 +442,6 @@ static void *realloc_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
     al_free_fast(ptr);
     return moved;
 }
-
-/* A small block that grows by little has probably grown before and will again: it gets a quarter
- * more than it had, so that a buffer that is filled by small steps is copied now and then, not each
- * time.
- */
-enum { GROWTH_SHARE = 4 };
 
 static void *grow_by_copy(void *ptr, size_t old_bytes, size_t size_bytes) {
     const size_t roomy_bytes = old_bytes + old_bytes / GROWTH_SHARE;

@@ -47,6 +47,19 @@ START_TEST(a_right_size_never_stops) {
 }
 END_TEST
 
+/* Nor does the size that realloc was last asked for, though it may have given more, or kept more.
+ */
+START_TEST(the_size_of_a_resized_block_never_stops) {
+    for (size_t from = 1; from < 150000; from += 1 + from / 9) {
+        for (size_t to = 1; to < 150000; to += 1 + to / 9) {
+            void *const ptr = al_realloc(al_malloc(from), to);
+            ck_assert_ptr_nonnull(ptr);
+            al_free_sized(ptr, _i == 0 ? to : al_malloc_usable_size(ptr));
+        }
+    }
+}
+END_TEST
+
 START_TEST(null_may_be_freed_with_any_size) {
     al_free_sized(NULL, 17);
     al_free_aligned_sized(NULL, 3, 17);
@@ -59,6 +72,7 @@ int main(void) {
 
     tcase_add_loop_test(tcase, a_wrong_size_stops_debug_builds, 0, 4);
     tcase_add_loop_test(tcase, a_right_size_never_stops, 0, 2);
+    tcase_add_loop_test(tcase, the_size_of_a_resized_block_never_stops, 0, 2);
     tcase_add_test(tcase, null_may_be_freed_with_any_size);
     return suite_run(tcase, "misuse", 60);
 }
