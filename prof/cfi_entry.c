@@ -151,7 +151,7 @@ enum pf_cfi_found pf_cfi_entry_find(struct pf_cfi_entry *entry, const struct pf_
     const uintptr_t cie_offset_at = (uintptr_t)from.at;
     const uint32_t cie_offset = pf_dwarf_u32(&from);
     *entry = (struct pf_cfi_entry){.pointer_encoding = PF_DWARF_ABSOLUTE};
-    if (from.is_bad || cie_offset == 0 || cie_offset > cie_offset_at ||
+    if (from.is_bad || cie_offset == 0 ||
         !read_common(entry, open_record(object, cie_offset_at - cie_offset), &has_augmentation)) {
         return PF_CFI_ENTRY_OTHER;
     }

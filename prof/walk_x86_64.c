@@ -18,6 +18,8 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     FIRST_LG = 9, /* slots, as a power of two */
@@ -141,17 +143,50 @@ static uintptr_t first_stack_end(void) {
     return end;
 }
 
+/* Of this thread's stack, how much below its own data was found to be there, page by page. */
+static AL_TLS_IE uintptr_t own_stack_bytes;
+
+/* Whether this thread's own data lies elsewhere than on its stack. */
+static bool is_first_thread(void) {
+    static AL_TLS_IE enum { UNKNOWN, FIRST, LATER } which;
+
+    if (which == UNKNOWN) { /* stays what it was in the child of a fork, where it is still true */
+        which = getpid() == (pid_t)syscall(SYS_gettid) ? FIRST : LATER;
+    }
+    return which == FIRST;
+}
+
+/* Where what is mapped from `sp` on has a hole, if there is one below `thread`. A coroutine's stack
+ * may lie below a thread's: then there is its guard page in between, at the least.
+ */
+static AL_NOINLINE uintptr_t find_stack_end(uintptr_t sp, uintptr_t thread) {
+    const uintptr_t low = sp & ~(uintptr_t)(AL_PAGE_BYTES - 1);
+
+    if (thread - sp > STACK_BYTES_MAX || is_first_thread()) {
+        return sp;
+    }
+    AL_ASSERT(own_stack_bytes <= STACK_BYTES_MAX + AL_PAGE_BYTES);
+    for (uintptr_t page = low; page < thread - own_stack_bytes; page += AL_PAGE_BYTES) {
+        if (!al_os_is_readable((const void *)page)) {
+            return page;
+        }
+    }
+    own_stack_bytes = thread - low;
+    return thread;
+}
+
 /* The stack that `sp` is on ends at the thread's own data, which glibc puts on its top, or, of the
- * first thread, where the kernel says. Another stack (a coroutine's) has no end we know.
+ * first thread, where the kernel says. Of another stack (a coroutine's) we know what we have seen.
  */
 static uintptr_t stack_end(uintptr_t sp) {
     uintptr_t thread = 0;
 
     __asm__("mov %%fs:0, %0" : "=r"(thread));
-    if (thread - sp <= STACK_BYTES_MAX) {
+    if (thread - sp <= own_stack_bytes) {
         return thread;
     }
-    return first_stack_end() - sp <= STACK_BYTES_MAX ? first_stack_end() : sp;
+    return first_stack_end() - sp <= STACK_BYTES_MAX ? first_stack_end()
+                                                     : find_stack_end(sp, thread);
 }
 
 /* Whether a word beyond the known end of the stack can be read; often it goes on there. */
