@@ -33,7 +33,7 @@ static void *take_locked(size_t bytes) {
 }
 
 void *pf_pool_take(size_t bytes) {
-    AL_ASSERT(bytes > 0 && bytes <= BLOCK_BYTES);
+    AL_ASSERT(bytes > 0 && bytes < BLOCK_BYTES);
     bytes = al_round_up(bytes, ALIGN_BYTES);
 
     al_lock_take(&pool.lock, AL_RANK_PROF_POOL);
