@@ -32,7 +32,7 @@ static bool is_same(const struct walk_frames *ours, const struct walk_frames *th
     return memcmp(ours->pcs + 1, theirs->pcs + 1, (ours->count - 1) * sizeof(ours->pcs[0])) == 0;
 }
 
-AL_NOINLINE void walk_twice(uintptr_t interrupted) {
+AL_NOINLINE bool walk_twice_is_same(uintptr_t interrupted) {
     static struct walk_frames ours, theirs;
     bool is_whole = false;
 
@@ -41,13 +41,16 @@ AL_NOINLINE void walk_twice(uintptr_t interrupted) {
     (void)_Unwind_Backtrace(enter, &theirs);
     walk_seen.count++;
     walk_seen.part_count += is_whole ? 0 : 1;
-    const bool is_different = ours.count == 0 || !is_same(&ours, &theirs, is_whole);
     if (walk_seen.different_count == 0) {
         walk_seen.ours = ours;
         walk_seen.theirs = theirs;
         walk_seen.interrupted = interrupted;
     }
-    walk_seen.different_count += is_different ? 1 : 0;
+    return ours.count > 0 && is_same(&ours, &theirs, is_whole);
+}
+
+void walk_twice(uintptr_t interrupted) {
+    walk_seen.different_count += walk_twice_is_same(interrupted) ? 0 : 1;
 }
 
 void walk_twice_here(void) {

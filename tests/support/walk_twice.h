@@ -7,6 +7,7 @@
 #ifndef TESTS_WALK_TWICE_H
 #define TESTS_WALK_TWICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,8 @@ extern struct walk_seen walk_seen;
 /* Forgets what was seen. */
 void walk_twice_begin(void);
 
-/* Walks its caller's stack. */
+/* Walks its caller's stack. False: they differ, which walk_twice counts. */
+bool walk_twice_is_same(uintptr_t interrupted);
 void walk_twice(uintptr_t interrupted);
 void walk_twice_here(void);
 

@@ -17,10 +17,13 @@
 #include <time.h>
 #include <ucontext.h>
 
+enum { LEAVING_DEPTH_MAX = 8 };
+
 static const struct pf_code no_own; /* no code is left out */
 
-/* Functions of libgcc that leave for a landing pad: their last instructions set the stack pointer
- * to another frame's, which no table tells of. libgcc follows what it finds there and may crash.
+/* Functions of libgcc that leave for a landing pad. Before they set the stack pointer to another
+ * frame's they put the landing pad's registers where they have saved their caller's: a stack above
+ * them cannot be known any more. libgcc follows what it finds there and may crash.
  */
 static struct { uintptr_t low, bytes; } leaving[4];
 
@@ -39,30 +42,46 @@ static void find_leaving(void) {
     }
 }
 
-static bool is_leaving(uintptr_t pc) {
-    for (size_t idx = 0; idx < AL_ARRAY_COUNT(leaving); idx++) {
-        if (pc - leaving[idx].low < leaving[idx].bytes) {
-            return true;
+static bool is_leaving(const uintptr_t *pcs, uint32_t count) {
+    for (uint32_t at = 0; at < count && at < LEAVING_DEPTH_MAX; at++) {
+        for (size_t idx = 0; idx < AL_ARRAY_COUNT(leaving); idx++) {
+            if (pcs[at] - leaving[idx].low < leaving[idx].bytes) {
+                return true;
+            }
         }
     }
     return false;
 }
 
-static size_t alone_count; /* libgcc was not asked */
+static size_t alone_count; /* libgcc's stack was another one, or it crashed */
+static sigjmp_buf libgcc_crashed;
+static volatile sig_atomic_t is_libgcc_walking;
+
+static void handle_crash(int number) {
+    if (!is_libgcc_walking) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    siglongjmp(libgcc_crashed, 1);
+}
 
 static void handle(int number, siginfo_t *info, void *context) {
     (void)number;
     (void)info;
     const ucontext_t *const interrupted = context;
     const uintptr_t pc = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
+    uintptr_t frames[LEAVING_DEPTH_MAX];
+    bool is_whole = false;
+    const uint32_t count = pf_walk_tables(frames, LEAVING_DEPTH_MAX, no_own, &is_whole);
 
-    if (is_leaving(pc)) {
-        uintptr_t frames[WALK_TWICE_DEPTH_MAX];
-        bool is_whole = false;
-        alone_count += pf_walk_tables(frames, WALK_TWICE_DEPTH_MAX, no_own, &is_whole) > 3 ? 1 : 0;
-    } else {
+    if (!is_leaving(frames, count)) {
         walk_twice(pc);
+        return;
     }
+    is_libgcc_walking = 1;
+    const bool is_same = sigsetjmp(libgcc_crashed, 1) == 0 && walk_twice_is_same(pc);
+    is_libgcc_walking = 0;
+    alone_count += is_same ? 0 : 1;
 }
 
 /* The processor's trap flag, with unwind data for each step of the way: libgcc believes it. */
@@ -90,7 +109,9 @@ static void single_step(void (*function)(void), const char *what, size_t count_m
                         size_t part_percent_max) {
     find_leaving();
     const struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+    const struct sigaction crash = {.sa_handler = handle_crash};
     ck_assert_int_eq(sigaction(SIGTRAP, &action, NULL), 0);
+    ck_assert_int_eq(sigaction(SIGSEGV, &crash, NULL), 0);
     for (int round = 0; round < 2; round++) {
         walk_twice_begin();
         alone_count = 0;
@@ -102,6 +123,8 @@ static void single_step(void (*function)(void), const char *what, size_t count_m
         ck_assert_msg(walk_seen.count >= count_min, "%s: only %zu instructions", what,
                       walk_seen.count);
         walk_twice_assert(what);
+        ck_assert_msg(alone_count * 100 <= walk_seen.count, "%s: %zu of %zu alone", what,
+                      alone_count, walk_seen.count);
     }
     ck_assert_msg(walk_seen.part_count * 100 <= walk_seen.count * part_percent_max,
                   "%s: %zu of %zu are for others", what, walk_seen.part_count, walk_seen.count);
