@@ -546,16 +546,23 @@ void *al_bin_take_one(struct al_bin *bin, unsigned class_idx) {
 /* ---- checks ---- */
 
 static void check_slab_locked(const struct al_extent *slab) {
-    uint32_t count = 0;
+    uint64_t seen[AL_GRANULE_BYTES / AL_QUANTUM_BYTES / 64] = {0}; /* a bit a slot: 1,024 at most */
+    const void *last = NULL;
 
     AL_CHECK(slab->slab.free_count <= slab->slab.carved_count &&
                  slab->slab.carved_count <= slab->slab.slot_count,
              "internal: bin I2: counts of a slab");
-    for (const void *block = slab->slab.free_list; count < slab->slab.free_count;
-         block = next_of(block)) {
+    const void *block = slab->slab.free_list;
+    for (uint32_t count = 0; count < slab->slab.free_count; count++, block = next_of(block)) {
         al_bin_check_block(slab, block);
-        count++;
+        const uint32_t slot = al_slab_slot_of(slab, (uint32_t)((uintptr_t)block - slab->base_addr));
+        AL_CHECK((seen[slot / 64] >> slot % 64 & 1) == 0, "internal: bin I1: a block free twice");
+        seen[slot / 64] |= UINT64_C(1) << slot % 64;
+        last = block;
     }
+    AL_CHECK(block == NULL, "internal: bin I1: more blocks than are counted");
+    AL_CHECK(last == NULL || al_extent_kind(slab) != AL_EXTENT_SLAB || last == slab->slab.free_tail,
+             "internal: bin I1: last block of a free list");
     AL_CHECK(slab->slab.list == wanted_list(slab), "internal: bin I3: list of a slab");
 }
 

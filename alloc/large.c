@@ -267,8 +267,13 @@ static bool may_move(const struct al_extent *old, size_t size_bytes) {
         return false;
     }
     const bool is_counted = al_extent_kind(old) != AL_EXTENT_HUGE || size_bytes < AL_HUGE_MIN_BYTES;
-    return (!is_counted && atomic_load_explicit(&move_count, memory_order_relaxed) != MOVE_NEVER) ||
-           atomic_fetch_add_explicit(&move_count, 1, memory_order_relaxed) < MOVE_COUNT_MAX;
+    const uint32_t count = atomic_load_explicit(&move_count, memory_order_relaxed);
+    if (count >= (is_counted ? (uint32_t)MOVE_COUNT_MAX : (uint32_t)MOVE_NEVER)) {
+        return false;
+    }
+    /* As many more may come as threads are just here. */
+    atomic_fetch_add_explicit(&move_count, is_counted ? 1 : 0, memory_order_relaxed);
+    return true;
 }
 
 void *al_large_move(struct al_arena *arena, void *ptr, uint64_t entry, size_t size_bytes) {

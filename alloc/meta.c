@@ -59,7 +59,9 @@ void *al_meta_alloc(size_t bytes) {
         meta.end = block + BLOCK_BYTES;
         al_lock_give(&meta.lock);
     }
-    atomic_fetch_add_explicit(&meta.used_bytes, bytes, memory_order_relaxed);
+    if (got != NULL) {
+        atomic_fetch_add_explicit(&meta.used_bytes, bytes, memory_order_relaxed);
+    }
     return got;
 }
 
