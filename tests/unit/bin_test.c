@@ -377,6 +377,20 @@ START_TEST(short_remote_lists_are_gathered) {
 }
 END_TEST
 
+/* Used blocks before fresh slots: the list as a whole is not zero. */
+START_TEST(zero_is_not_promised_of_remote_blocks) {
+    bin_init(CLASS_MIDDLE);
+    ck_assert_uint_eq(hold_list(al_bin_fill(&bin, CLASS_MIDDLE, 50)), 50);
+    (void)push(let_go_list(3));
+    const struct al_list list = al_bin_fill(&bin, CLASS_MIDDLE, 40);
+    ck_assert_uint_eq(list.count, 40);
+    ck_assert(!list.is_zeroed);
+    (void)hold_list(list);
+    check_held();
+    flush_all();
+}
+END_TEST
+
 /* ---- at random ---- */
 
 static void random_step(uint64_t *random) {
@@ -566,6 +580,7 @@ int main(void) {
     tcase_add_test(tcase, all_queued_slabs_are_drained);
     tcase_add_test(tcase, a_filling_takes_remote_lists_first);
     tcase_add_test(tcase, short_remote_lists_are_gathered);
+    tcase_add_test(tcase, zero_is_not_promised_of_remote_blocks);
     tcase_add_loop_test(tcase, random_operations_lose_nothing, CLASS_MANY, CLASS_MANY + 3);
     tcase_add_loop_test(tcase, random_operations_lose_nothing, CLASS_FEW, CLASS_FEW + 1);
     tcase_add_test(tcase, threads_push_while_one_fills_and_drains);
