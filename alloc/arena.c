@@ -301,7 +301,10 @@ void al_arena_drain(struct al_arena *arena, bool all) {
     if (!atomic_load_explicit(&arena->runs.has_remote, memory_order_relaxed)) {
         return;
     }
-    atomic_store_explicit(&arena->runs.has_remote, false, memory_order_relaxed);
+    /* Sequentially consistent, as al_bin_push_remote is: either its slab is seen below, or the mark
+     * it sets is seen the next time.
+     */
+    atomic_store(&arena->runs.has_remote, false);
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
         al_bin_drain(&arena->bins[class_idx]);
     }

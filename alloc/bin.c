@@ -142,6 +142,16 @@ static void carve_locked(struct al_extent *slab, struct al_list *list, uint32_t 
                           memory_order_relaxed);
 }
 
+/* Says that something is queued, after it was. Sequentially consistent as al_arena_drain is, which
+ * takes the mark away before it looks: were both sides relaxed, a slab might stay queued without a
+ * mark.
+ */
+static void mark_remote(struct al_bin *bin) {
+    if (!atomic_load(&bin->runs->has_remote)) {
+        atomic_store_explicit(&bin->runs->has_remote, true, memory_order_relaxed);
+    }
+}
+
 /* The remote list of one queued slab, as it is: its length is known, its blocks need not be
  * looked at. False: nothing is queued.
  */
@@ -208,7 +218,8 @@ static void shorten_remote_locked(struct al_bin *bin, uint32_t slab_idx, struct 
                                                 memory_order_acq_rel, memory_order_relaxed)) {
         const uint32_t pending_idx = atomic_load_explicit(&bin->pending_idx, memory_order_relaxed);
         atomic_store_explicit(&slab->slab.remote_next_idx, pending_idx, memory_order_relaxed);
-        atomic_store_explicit(&bin->pending_idx, slab_idx, memory_order_relaxed);
+        atomic_store(&bin->pending_idx, slab_idx);
+        mark_remote(bin);
         set_next(tail, NULL);
         list->count = want;
     }
@@ -480,11 +491,8 @@ bool al_bin_push_remote(struct al_bin *bin, uint32_t slab_idx, void *head, void 
     uint32_t head_idx = atomic_load_explicit(&bin->queue_idx, memory_order_relaxed);
     do {
         atomic_store_explicit(&slab->slab.remote_next_idx, head_idx, memory_order_relaxed);
-    } while (!atomic_compare_exchange_weak_explicit(&bin->queue_idx, &head_idx, slab_idx,
-                                                    memory_order_release, memory_order_relaxed));
-    if (!atomic_load_explicit(&bin->runs->has_remote, memory_order_relaxed)) {
-        atomic_store_explicit(&bin->runs->has_remote, true, memory_order_relaxed);
-    }
+    } while (!atomic_compare_exchange_weak(&bin->queue_idx, &head_idx, slab_idx));
+    mark_remote(bin);
     al_purge_wake(); /* the owner may never come by: the program may be at rest now */
     return is_all_free;
 }
@@ -518,9 +526,8 @@ static bool drain_some(struct al_bin *bin, uint32_t slab_count) {
     struct al_list list;
     uint32_t slab_idx = 0;
 
-    if (atomic_load_explicit(&bin->queue_idx, memory_order_relaxed) == 0 &&
-        atomic_load_explicit(&bin->pending_idx, memory_order_relaxed) == 0) {
-        return false; /* unlocked look: what is missed now is found next time */
+    if (atomic_load(&bin->queue_idx) == 0 && atomic_load(&bin->pending_idx) == 0) {
+        return false; /* unlocked look: what is missed now is marked anew (mark_remote) */
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);
     for (; done_count < slab_count && take_remote_locked(bin, &list, &slab_idx); done_count++) {

@@ -353,8 +353,9 @@ size_t al_request_usable_bytes(const void *ptr) {
 static bool may_be_resized(size_t usable_bytes, size_t size_bytes, size_t align_bytes) {
     const size_t roomy_max_bytes = AL_SMALL_MAX_BYTES + AL_SMALL_MAX_BYTES / GROWTH_SHARE;
 
-    return align_bytes <= AL_QUANTUM_BYTES && usable_bytes <= roomy_max_bytes &&
-           size_bytes <= usable_bytes && size_bytes > usable_bytes / 8 * 5;
+    return align_bytes <= AL_QUANTUM_BYTES && al_is_pow2(align_bytes) &&
+           usable_bytes <= roomy_max_bytes && size_bytes <= usable_bytes &&
+           size_bytes > usable_bytes / 8 * 5;
 }
 
 void al_request_check_size(const void *ptr, size_t size_bytes, size_t align_bytes) {

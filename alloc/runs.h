@@ -69,8 +69,7 @@ struct al_runs {
 
     _Atomic uint64_t purge_due_ns; /* written under lock, read without */
 
-    /* Atomic, relaxed: slabs have been queued for their bins (bin.h) since this was last cleared.
-     */
+    /* Atomic: slabs have been queued for their bins (bin.h) since this was last cleared. */
     _Atomic bool has_remote;
 
     struct al_large_counts large[AL_LARGE_CLASS_COUNT]; /* guarded by lock */
