@@ -43,6 +43,13 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return __real_pthread_create(thread, attributes, run, arg);
 }
 
+/* Read by the thread sanitizer, which else forbids threads in the child of a fork. */
+AL_EXPORT const char *__tsan_default_options(void);
+
+const char *__tsan_default_options(void) {
+    return "die_after_fork=0";
+}
+
 static void setup(void) {
     al_init();
     is_without_threads = false;
