@@ -2,7 +2,8 @@
  *
  * Goal:   a process whose memory is limited, locked or used up keeps its promises.
  * Method: a child each: address space limited to 300 MiB (the reservation fails, and so does
- *         malloc in the end, with ENOMEM, and works again after frees); all memory locked now
+ *         malloc in the end, with ENOMEM, and works again after frees); address space, or data,
+ *         limited from inside, with the reservation made already; all memory locked now
  *         and in future; a stack that overflows must end by SIGSEGV, not hang, also when a
  *         signal handler on a stack of its own looks on.
  */
@@ -64,6 +65,59 @@ static void run_small_address_space(void) {
     execl("/proc/self/exe", "limits", (char *)NULL);
     perror("exec");
     _exit(1);
+}
+
+static void set_limit(__rlimit_resource_t resource, rlim_t soft) {
+    struct rlimit limit;
+
+    CHECK(getrlimit(resource, &limit) == 0);
+    limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+    CHECK(setrlimit(resource, &limit) == 0);
+}
+
+/* Every kind of request, in memory that does not grow any more: as much as there is, then NULL. */
+static void ask_in_vain(void) {
+    static const size_t sizes[] = {24, 9000, 200000, 3 * MIB, 64 * MIB};
+
+    for (size_t idx = 0; idx < sizeof(sizes) / sizeof(sizes[0]); idx++) {
+        const int count = fill(sizes[idx]);
+        CHECK(count < BLOCK_COUNT_MAX || sizes[idx] < 1000);
+        if (count > 0 && count < BLOCK_COUNT_MAX) {
+            errno = 0;
+            CHECK(realloc(blocks[0], (size_t)2 << 30) == NULL && errno == ENOMEM);
+            void *const zeroed = calloc(sizes[idx], 1000);
+            void *const aligned = aligned_alloc(4096, sizes[idx]);
+            CHECK(zeroed == NULL || *(char *)zeroed == 0);
+            free(zeroed);
+            free(aligned);
+        }
+        empty(count);
+    }
+}
+
+/* The 64 GiB that the library has reserved count, so that there is no more from now on, until the
+ * limit is lifted.
+ */
+static void run_limited_inside(void) {
+    void *const kept = memset(malloc(100000), 3, 100000);
+
+    set_limit(RLIMIT_AS, 300 * (rlim_t)MIB);
+    ask_in_vain();
+    set_limit(RLIMIT_AS, RLIM_INFINITY);
+    void *const large = malloc(64 * MIB);
+    CHECK(large != NULL);
+    free(large);
+    CHECK(((unsigned char *)kept)[99999] == 3);
+    free(kept);
+}
+
+/* A reservation that nobody can write to is no data: this limit is as good as new. */
+static void run_data_limited_inside(void) {
+    set_limit(RLIMIT_DATA, 100 * (rlim_t)MIB);
+    const int count = fill(200000);
+    CHECK(count > 300 && count < 600);
+    empty(count);
+    ask_in_vain();
 }
 
 static void run_locked(void) {
@@ -133,6 +187,8 @@ int main(void) {
         return 0;
     }
     CHECK(ending_of(run_small_address_space) == 0);
+    CHECK(ending_of(run_limited_inside) == 0);
+    CHECK(ending_of(run_data_limited_inside) == 0);
     CHECK(ending_of(run_locked) == 0);
     const int overflow = ending_of(run_overflow);
     CHECK(WIFSIGNALED(overflow) && WTERMSIG(overflow) == SIGSEGV);
