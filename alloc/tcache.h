@@ -118,6 +118,7 @@ struct al_tcache {
     uint64_t volume_bytes;   /* allocated by this thread, as slow visits see it */
     void *prof_slot;         /* the profiler's pointer for this thread */
     uint64_t parked_ns;      /* when its thread ended */
+    bool is_peak_watched;    /* somebody has asked for the peak */
     int64_t peak_bytes;      /* thread.peak: the most there was above peak_base_bytes */
     int64_t peak_base_bytes; /* allocated less freed at the reset */
     uint32_t max_bytes;      /* thread.tcache.max; 0: as options say */

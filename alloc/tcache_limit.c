@@ -144,6 +144,7 @@ uint32_t al_tcache_cap(struct al_tcache *cache, unsigned class_idx) {
 
 void al_tcache_forget_limits(struct al_tcache *cache) {
     cache->max_bytes = 0;
+    cache->is_peak_watched = false;
     cache->peak_bytes = 0;
     cache->peak_base_bytes = 0;
     for (unsigned class_idx = 1; class_idx < AL_CLASS_COUNT; class_idx++) {
@@ -159,6 +160,9 @@ static int64_t net_bytes(const struct al_tcache *cache) {
 
 void al_tcache_peak_update(struct al_tcache *cache) {
     AL_ASSERT(cache != &al_null_tcache);
+    if (AL_LIKELY(!cache->is_peak_watched)) {
+        return; /* a look walks the lists of all classes */
+    }
     const int64_t now_bytes = net_bytes(cache) - cache->peak_base_bytes;
 
     if (now_bytes > cache->peak_bytes) {
@@ -167,11 +171,13 @@ void al_tcache_peak_update(struct al_tcache *cache) {
 }
 
 uint64_t al_tcache_peak(struct al_tcache *cache) {
+    cache->is_peak_watched = true;
     al_tcache_peak_update(cache);
     return (uint64_t)cache->peak_bytes;
 }
 
 void al_tcache_peak_reset(struct al_tcache *cache) {
+    cache->is_peak_watched = true;
     cache->peak_base_bytes = net_bytes(cache);
     cache->peak_bytes = 0;
 }

@@ -35,7 +35,7 @@ uint32_t al_tcache_cap(struct al_tcache *cache, unsigned class_idx);
 /* The next thread begins with what options say. */
 void al_tcache_forget_limits(struct al_tcache *cache);
 
-/* Sees what the thread has now; the most it has had since the reset. */
+/* Sees what the thread has now, once it was asked for or reset; the most it has had since. */
 void al_tcache_peak_update(struct al_tcache *cache);
 uint64_t al_tcache_peak(struct al_tcache *cache);
 void al_tcache_peak_reset(struct al_tcache *cache);
