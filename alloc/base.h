@@ -27,7 +27,9 @@
 /* Zeroed data most of which most processes never touch: behind all else, so that what each process
  * writes to fills few pages.
  */
-#define AL_SPARSE             __attribute__((section(".bss.sparse")))
+#define AL_SPARSE __attribute__((section(".bss.sparse")))
+/* Never written to, though a pointer to it may be one that is written through. */
+#define AL_READ_ONLY          __attribute__((section(".data.rel.ro.tally")))
 #define AL_COLD               __attribute__((cold, noinline))
 #define AL_NOINLINE           __attribute__((noinline))
 #define AL_INLINE             static inline __attribute__((always_inline))

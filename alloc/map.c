@@ -49,30 +49,43 @@ static struct {
     unsigned bits_max;
 } state = {.span_low = UINTPTR_MAX, .bits_max = FLAT_BITS};
 
-static bool window_is_committed(uint64_t slot_idx) {
-    const uint64_t window = slot_idx * sizeof(uint64_t) >> WINDOW_LG;
-
+static bool window_is_committed(uint64_t window) {
     return (atomic_load_explicit(&state.windows[window / 64], memory_order_acquire) >>
                 (window % 64) &
             1) != 0;
 }
 
+/* Two windows side by side are large enough for a huge page, which would cost 2 MiB for an entry.
+ */
+static void keep_pages_small(char *base, uint64_t window) {
+    AL_ASSERT(window < WINDOW_COUNT_MAX);
+    const bool has_lower = window != 0 && window_is_committed(window - 1);
+    const bool has_upper = window + 1 < WINDOW_COUNT_MAX && window_is_committed(window + 1);
+    const uint64_t first = window - has_lower;
+
+    if (has_lower || has_upper) {
+        al_os_no_huge(base + (first << WINDOW_LG), (size_t)(window + has_upper - first + 1)
+                                                       << WINDOW_LG);
+    }
+}
+
 /* Commits the windows of slots [first, last]. Two threads may both commit one: harmless. */
 static bool commit_slots(uint64_t first_slot, uint64_t last_slot) {
     AL_ASSERT(first_slot <= last_slot);
+    char *const base = (char *)(uintptr_t)al_map.slots;
     const uint64_t last_window = last_slot * sizeof(uint64_t) >> WINDOW_LG;
 
     for (uint64_t window = first_slot * sizeof(uint64_t) >> WINDOW_LG; window <= last_window;
          window++) { /* at most WINDOW_COUNT_MAX */
-        const uint64_t bit = UINT64_C(1) << (window % 64);
-        if ((atomic_load_explicit(&state.windows[window / 64], memory_order_acquire) & bit) != 0) {
+        if (window_is_committed(window)) {
             continue;
         }
-        char *const base = (char *)(uintptr_t)al_map.slots;
         if (!al_os_commit(base + (window << WINDOW_LG), WINDOW_BYTES)) {
             return false;
         }
-        atomic_fetch_or_explicit(&state.windows[window / 64], bit, memory_order_release);
+        atomic_fetch_or_explicit(&state.windows[window / 64], UINT64_C(1) << (window % 64),
+                                 memory_order_acq_rel);
+        keep_pages_small(base, window);
     }
     return true;
 }
@@ -98,7 +111,6 @@ static bool init_flat(unsigned bits) {
     if (slots == NULL) {
         return false;
     }
-    al_os_no_huge(slots, table_bytes);
     al_map.slots = slots;
     state.bits = bits;
     if (bits == FLAT_BITS) {
@@ -111,6 +123,7 @@ static bool init_flat(unsigned bits) {
     } else {
         state.mode = AL_MAP_MODE_NARROW;
         al_map.mask = ((UINT64_C(1) << bits) - 1) | misaligned_mask;
+        al_os_no_huge(slots, table_bytes);
         if (al_os_commit(slots, table_bytes)) {
             return true;
         }
@@ -254,7 +267,7 @@ uint64_t al_map_entry(const void *ptr) {
         return 0;
     }
     if (AL_LIKELY(state.mode == AL_MAP_MODE_FLAT)) {
-        if (!window_is_committed(slot_idx)) {
+        if (!window_is_committed(slot_idx * sizeof(uint64_t) >> WINDOW_LG)) {
             return 0;
         }
     } else if (state.mode == AL_MAP_MODE_NARROW) {

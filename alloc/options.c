@@ -481,7 +481,8 @@ void al_options_reset(void) {
 }
 
 /* The text of the link /etc/malloc.conf; NULL: there is none. */
-static const char *link_text(char buf[LINK_BYTES_MAX]) {
+static const char *link_text(void) {
+    static AL_SPARSE char buf[LINK_BYTES_MAX];
     const int saved_errno = errno;
     /* Not by readlink(): it lies in 64 KiB of the C library that a short process has no other use
      * for.
@@ -498,14 +499,13 @@ static const char *link_text(char buf[LINK_BYTES_MAX]) {
 }
 
 void al_options_read(void) {
-    char link[LINK_BYTES_MAX];
     const struct {
         const char *name;
         const char *conf;
     } sources[] = {
         {"#1 (string compiled into the library)", ""},
         {"#2 (global variable malloc_conf)", malloc_conf},
-        {"#3 (name of the file referenced by the symbolic link /etc/malloc.conf)", link_text(link)},
+        {"#3 (name of the file referenced by the symbolic link /etc/malloc.conf)", link_text()},
         {"#4 (value of the environment variable MALLOC_CONF)", secure_getenv("MALLOC_CONF")},
         {"#5 (global variable malloc_conf_2_conf_harder)", malloc_conf_2_conf_harder},
     };

@@ -189,6 +189,31 @@ void al_runs_advise_huge(void *ptr, size_t bytes) {
     }
 }
 
+/* The first arena's first piece of address space costs a small process no system call. It may be
+ * far from what the kernel gives later, so the map must be one that reaches everything.
+ */
+static _Atomic bool is_first_chunk_taken;
+static AL_SPARSE AL_ALIGNED(AL_PAGE_BYTES)
+char first_chunk[GROW_BYTES + AL_GRANULE_BYTES - AL_PAGE_BYTES];
+
+static void *chunk_map(const struct al_runs *runs, size_t bytes) {
+    AL_ASSERT(bytes % AL_GRANULE_BYTES == 0 && bytes > 0);
+    if (runs->arena_idx == 0 && bytes <= GROW_BYTES && al_map_mode() == AL_MAP_MODE_FLAT &&
+        !atomic_load_explicit(&is_first_chunk_taken, memory_order_relaxed) &&
+        !atomic_exchange(&is_first_chunk_taken, true)) {
+        return (void *)al_round_up((uintptr_t)first_chunk, AL_GRANULE_BYTES);
+    }
+    return al_os_map_aligned(bytes, AL_GRANULE_BYTES);
+}
+
+static void chunk_unmap(void *ptr, size_t bytes) {
+    if ((uintptr_t)ptr - (uintptr_t)first_chunk < sizeof(first_chunk)) {
+        atomic_store(&is_first_chunk_taken, false);
+    } else {
+        al_os_unmap(ptr, bytes);
+    }
+}
+
 /* Address space for a run of `granules`, and more if there is. NULL: none. *granules: how many
  * there are. No lock held.
  */
@@ -206,7 +231,7 @@ static void *map_some(struct al_runs *runs, uint32_t *granules, bool *is_zeroed)
         *granules = wanted[at];
         ptr = atomic_load_explicit(&runs->hooks, memory_order_acquire) != NULL
                   ? al_user_hooks_map(runs, *granules, AL_GRANULE_BYTES, is_zeroed)
-                  : al_os_map_aligned((size_t)*granules << AL_GRANULE_LG, AL_GRANULE_BYTES);
+                  : chunk_map(runs, (size_t)*granules << AL_GRANULE_LG);
     }
     return ptr;
 }
@@ -216,7 +241,7 @@ static void unmap_some(struct al_runs *runs, void *ptr, uint32_t granules) {
     const size_t bytes = (size_t)granules << AL_GRANULE_LG;
 
     if (!al_user_hooks_unmap(runs, (uintptr_t)ptr, bytes, true)) {
-        al_os_unmap(ptr, bytes);
+        chunk_unmap(ptr, bytes);
     }
 }
 

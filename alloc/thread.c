@@ -31,7 +31,7 @@
 AL_TLS_IE struct al_tcache *al_self = &al_null_tcache;
 
 /* Its tag, all ones, is no arena's: xored with any entry it leaves 8192 or more. */
-struct al_tcache al_null_tcache = {.tag = UINT64_MAX, .mode = AL_TCACHE_OFF};
+AL_READ_ONLY struct al_tcache al_null_tcache = {.tag = UINT64_MAX, .mode = AL_TCACHE_OFF};
 
 static struct al_tcache first_cache;
 

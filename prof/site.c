@@ -42,13 +42,15 @@ static struct {
     struct pf_thread *unused_threads;
 } table;
 
+static AL_SPARSE _Atomic(struct pf_site *) first_buckets[BUCKET_COUNT];
+
 static AL_TLS_IE struct pf_thread *self;
 
 bool pf_site_start(void) {
     if (table.buckets != NULL) {
         return true;
     }
-    table.buckets = al_os_map(NULL, sizeof(*table.buckets) * BUCKET_COUNT);
+    table.buckets = first_buckets;
     atomic_store(&table.rate_lg_min, AL_SAMPLE_RATE_LG_MAX);
     return table.buckets != NULL;
 }

@@ -80,7 +80,9 @@ static void set_background(bool is_on) {
 static size_t thread_count(void) {
     size_t count = 0;
     size_t count_bytes = sizeof(count);
+    uint64_t epoch = 1; /* statistics are of the latest */
 
+    CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) == 0);
     CHECK(mallctl("stats.background_thread.num_threads", &count, &count_bytes, NULL, 0) == 0);
     return count;
 }
