@@ -27,6 +27,10 @@ my %ALLOCATOR_FRAME = map { $_ => 1 } qw(
     fallbackNewImpl
 ), 'operator new', 'operator new[]';
 
+# Its library, if that is all there is to see: distributions strip it, and the nearest symbol that is
+# left would be a wrong name.
+my $ALLOCATOR_FILE = qr{(?:\A|/)lib(?:jemalloc|tcmalloc|mimalloc|tally)[^/]*\.so[^/]*\z};
+
 sub value_index {
     my ($value) = @_;
     return $VALUE_INDEX{$value};
@@ -138,8 +142,8 @@ sub place_names {
 
 sub is_allocator {
     my ($place) = @_;
-    return $place->{is_allocator} //=
-        (grep { $ALLOCATOR_FRAME{ short_name($_->[0]) =~ s/^_+//r } } @{ $place->{frames} }) ? 1 : 0;
+    return $place->{is_allocator} //= $place->{binary} =~ $ALLOCATOR_FILE
+        || (grep { $ALLOCATOR_FRAME{ short_name($_->[0]) =~ s/^_+//r } } @{ $place->{frames} }) ? 1 : 0;
 }
 
 # The ids of a stack without the allocator's own places.
