@@ -33,6 +33,9 @@
 #define PF_FORMAT_UNIT_BYTES    "bytes"
 #define PF_FORMAT_PERIOD_TYPE   "space"
 
+/* The protobuf label of a sample's thread: a number, as N of "tN". */
+#define PF_FORMAT_THREAD "thread"
+
 /* File names: PREFIX.PID.SEQ.<letter><n>.heap, the final one without <n>; protobuf: .pb.gz. */
 #define PF_FORMAT_LETTER_INTERVAL 'i'
 #define PF_FORMAT_LETTER_MANUAL   'm'

@@ -2,9 +2,9 @@
  *
  * jeprof-helper — reads, sums and symbolises dumps; writes lines for jeprof (stream.h).
  *
- *   jeprof-helper [--program FILE] [--base DUMP]... [--each] [--spread] [--] DUMP...
- *   jeprof-helper --compare BASE_RUNS,NEW_RUNS     statistics as a filter (rows.h)
- *   jeprof-helper --leaks DUMPS
+ *   jeprof-helper [--program FILE] [--sysroot FOLDER] [--perf-map FILE] [--base DUMP]... [--thread
+ * N] [--each] [--spread] [--] DUMP... jeprof-helper --compare BASE_RUNS,NEW_RUNS     statistics as
+ * a filter (rows.h) jeprof-helper --leaks DUMPS jeprof-helper --intervals
  *
  * Exit status: 0; 1 a dump cannot be read; 2 wrong use.
  */
@@ -18,12 +18,14 @@
 #include <unistd.h>
 
 struct settings {
-    const char *program;
-    bool is_each; /* the dumps are runs of their own and not added up */
+    struct sy_find find;
+    const char *perf_map; /* NULL without */
+    bool is_each;         /* the dumps are runs of their own and not added up */
     struct jp_stream_options stream;
     size_t base_run_count; /* of --compare; 0: no comparison */
     size_t fresh_run_count;
     size_t dump_count; /* of --leaks; 0: no series */
+    bool is_intervals;
 };
 
 static void warn(void *opaque, const char *text) {
@@ -42,17 +44,20 @@ static const struct sy_notes no_notes = {.warn = keep_quiet};
 
 static int usage(void) {
     fputs(
-        "usage: jeprof-helper [--program FILE] [--base DUMP]... [--each] [--spread] [--] DUMP...\n"
+        "usage: jeprof-helper [--program FILE] [--sysroot FOLDER] [--perf-map FILE] [--base DUMP]... [--thread N] [--each] [--spread] [--] DUMP...\n"
         "       jeprof-helper --compare BASE_RUNS,NEW_RUNS\n",
         stderr);
     return 2;
 }
 
+/* Of --thread: holds for every dump of the command line. */
+static uint64_t thread_uid = SY_THREAD_ALL;
+
 static bool load(struct sy_profile *profile, const char *path, double sign,
                  const struct sy_notes *told) {
     struct sy_error err;
 
-    if (sy_profile_load(profile, path, sign, told, &err)) {
+    if (sy_profile_load_thread(profile, path, sign, thread_uid, told, &err)) {
         return true;
     }
     fprintf(stderr, "jeprof: %s: %s\n", path, err.text);
@@ -91,8 +96,16 @@ static int run(struct sy_profile *profile, const struct settings *settings, char
     struct jp_stream stream = {
         .out = stdout, .profile = profile, .symbols = &symbols, .options = settings->stream};
 
-    sy_symbols_init(&symbols, settings->program, &notes);
-    const bool is_ok = write_dumps(profile, &stream, settings, dumps);
+    sy_symbols_init(&symbols, &settings->find, &notes);
+    bool is_ok = true;
+    if (settings->perf_map != NULL) {
+        struct sy_error err;
+        is_ok = sy_symbols_read_perf_map(&symbols, settings->perf_map, &err);
+        if (!is_ok) {
+            fprintf(stderr, "jeprof: %s: %s\n", settings->perf_map, err.text);
+        }
+    }
+    is_ok = is_ok && write_dumps(profile, &stream, settings, dumps);
     sy_symbols_fini(&symbols);
     return is_ok ? 0 : 1;
 }
@@ -111,6 +124,10 @@ static bool parse_runs(struct settings *settings, const char *text) {
 
 static int parse(struct settings *settings, struct sy_profile *profile, int argc, char **argv) {
     static const struct option options[] = {
+        {"sysroot", required_argument, NULL, 'r'},
+        {"perf-map", required_argument, NULL, 'm'},
+        {"thread", required_argument, NULL, 't'},
+        {"intervals", no_argument, NULL, 'i'},
         {"program", required_argument, NULL, 'p'},
         {"base", required_argument, NULL, 'b'},
         {"each", no_argument, NULL, 'e'},
@@ -122,7 +139,13 @@ static int parse(struct settings *settings, struct sy_profile *profile, int argc
 
     for (int option = 0; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'p') {
-            settings->program = optarg;
+            settings->find.program = optarg;
+        } else if (option == 'r') {
+            settings->find.sysroot = optarg;
+        } else if (option == 't') {
+            thread_uid = strtoull(optarg, NULL, 10);
+        } else if (option == 'm') {
+            settings->perf_map = optarg;
         } else if (option == 'e') {
             settings->is_each = true;
         } else if (option == 's') {
@@ -131,6 +154,8 @@ static int parse(struct settings *settings, struct sy_profile *profile, int argc
             if (!load(profile, optarg, -1, &notes)) {
                 return 1;
             }
+        } else if (option == 'i') {
+            settings->is_intervals = true;
         } else if (option == 'l') {
             settings->dump_count = strtoul(optarg, NULL, 10);
         } else if (option != 'c' || !parse_runs(settings, optarg)) {
@@ -154,6 +179,8 @@ int main(int argc, char **argv) {
         status = jp_rows_compare(stdin, stdout, settings.base_run_count, settings.fresh_run_count)
                      ? 0
                      : 1;
+    } else if (status == 0 && settings.is_intervals) {
+        status = jp_rows_intervals(stdin, stdout) ? 0 : 1;
     } else if (status == 0 && settings.dump_count > 0) {
         status = jp_rows_judge(stdin, stdout, settings.dump_count) ? 0 : 1;
     } else if (status == 0) {

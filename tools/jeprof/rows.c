@@ -97,6 +97,20 @@ bool jp_rows_compare(FILE *in, FILE *out, size_t base_count, size_t fresh_count)
     return is_ok && end_output(out);
 }
 
+bool jp_rows_intervals(FILE *in, FILE *out) {
+    struct table table = {.column_count = 3};
+    const bool is_ok = read_table(in, &table);
+
+    for (size_t i = 0; is_ok && i < table.row_count; i++) {
+        const double *const numbers = table.numbers + 3 * i;
+        const struct sy_estimate estimate = {numbers[0], numbers[1], numbers[2]};
+        const struct sy_interval interval = sy_stats_interval(&estimate, 0.05);
+        fprintf(out, "%.9g\t%.9g\n", interval.low, interval.high);
+    }
+    free(table.numbers);
+    return is_ok && end_output(out);
+}
+
 static void put_trend(FILE *out, const struct sy_trend *trend) {
     fprintf(out, "%d\t%.9g\t%.9g\t%.9g\t%.6g\t%.9g\t%.9g\t%.6g\t%.6g\t%.6g\n", (int)trend->growth,
             trend->slope, trend->slope_low, trend->slope_high, trend->trend_p, trend->births,

@@ -4,6 +4,8 @@
  *
  *   compare  in   <value> <variance> <largest weight>   for each run, base runs first
  *            out  <base> <new> <low> <high> <p> <q> <overdispersion>   "nan" if not known
+ *   intervals  in   <value> <variance> <largest weight>
+ *              out  <low> <high>   at 95 %
  *   judge    in   <live> <born>   for each dump, in samples
  *            out  <growth> <slope> <low> <high> <trend p> <births> <deaths> <age> <p> <q>
  *
@@ -23,6 +25,7 @@
 /* At most this many runs on both sides together. */
 enum { JP_RUN_COUNT_MAX = 4096 };
 
+SY_NODISCARD bool jp_rows_intervals(FILE *in, FILE *out);
 SY_NODISCARD bool jp_rows_judge(FILE *in, FILE *out, size_t dump_count);
 SY_NODISCARD bool jp_rows_compare(FILE *in, FILE *out, size_t base_count, size_t fresh_count);
 

@@ -93,18 +93,31 @@ static bool parse(struct sy_load *load, const struct sy_input *input, struct sy_
     return sy_proto_parse(load, input->data, input->data_bytes, err);
 }
 
-bool sy_profile_load(struct sy_profile *profile, const char *path, double sign,
-                     const struct sy_notes *notes, struct sy_error *err) {
-    struct sy_load load = {.profile = profile, .notes = notes, .path = path, .sign = sign};
+bool sy_profile_load_thread(struct sy_profile *profile, const char *path, double sign,
+                            uint64_t thread_uid, const struct sy_notes *notes,
+                            struct sy_error *err) {
+    struct sy_load load = {
+        .profile = profile, .notes = notes, .path = path, .sign = sign, .thread_uid = thread_uid};
     struct sy_input input;
 
     if (!sy_input_read(&input, path, err)) {
         return false;
     }
-    const bool is_ok = parse(&load, &input, err);
+    bool is_ok = parse(&load, &input, err);
+    if (is_ok && thread_uid != SY_THREAD_ALL && !load.is_thread_found) {
+        is_ok = sy_fail(err,
+                        "has nothing of thread %llu; its threads are the t0, t1 ... of its "
+                        "head, or the thread labels of a protobuf",
+                        (unsigned long long)thread_uid);
+    }
     sy_input_fini(&input);
     free(load.mappings);
     return is_ok;
+}
+
+bool sy_profile_load(struct sy_profile *profile, const char *path, double sign,
+                     const struct sy_notes *notes, struct sy_error *err) {
+    return sy_profile_load_thread(profile, path, sign, SY_THREAD_ALL, notes, err);
 }
 
 const struct sy_location *sy_profile_location(const struct sy_profile *profile, uint32_t id) {

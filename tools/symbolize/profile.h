@@ -111,6 +111,8 @@ struct sy_load {
     const struct sy_notes *notes;
     const char *path;
     double sign;                 /* 1 adds, -1 subtracts */
+    uint64_t thread_uid;         /* only this thread's share; SY_THREAD_ALL */
+    bool is_thread_found;        /* that thread_uid was in the dump */
     double interval_bytes;       /* mean bytes between samples; up to 1: the values are exact */
     struct sy_mapping *mappings; /* sorted by start once sy_load_seal_maps has run */
     size_t mapping_cap;
@@ -121,7 +123,17 @@ struct sy_load {
 SY_NODISCARD bool sy_profile_init(struct sy_profile *profile, struct sy_error *err);
 void sy_profile_fini(struct sy_profile *profile);
 
-/* Reads a dump of any known format and adds it, or subtracts it with sign -1. */
+/* No thread in particular. */
+#define SY_THREAD_ALL UINT64_MAX
+
+/* Reads a dump of any known format and adds it, or subtracts it with sign -1. Of one thread, its
+ * share alone: false if the dump has no such thread.
+ */
+SY_NODISCARD bool sy_profile_load_thread(struct sy_profile *profile, const char *path, double sign,
+                                         uint64_t thread_uid, const struct sy_notes *notes,
+                                         struct sy_error *err);
+
+/* The same for all threads. */
 SY_NODISCARD bool sy_profile_load(struct sy_profile *profile, const char *path, double sign,
                                   const struct sy_notes *notes, struct sy_error *err);
 

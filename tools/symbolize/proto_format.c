@@ -16,7 +16,8 @@ enum { PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATIO
 enum { PROFILE_FUNCTION = 5, PROFILE_STRING = 6, PROFILE_KIND_COUNT = 7 };
 enum { PROFILE_PERIOD = 12 };
 enum { TYPE_TYPE = 1 };
-enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2 };
+enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3 };
+enum { LABEL_KEY = 1, LABEL_NUMBER = 3 };
 enum { MAPPING_ID = 1, MAPPING_START, MAPPING_LIMIT, MAPPING_OFFSET, MAPPING_FILE, MAPPING_BUILD };
 enum { LOCATION_ID = 1, LOCATION_MAPPING, LOCATION_ADDRESS, LOCATION_LINE };
 enum { LINE_FUNCTION = 1, LINE_LINE = 2 };
@@ -355,6 +356,7 @@ struct sample {
     uint32_t frame_count;
     uint32_t value_count;
     double values[SY_VALUE_COUNT];
+    bool is_asked; /* of the thread that was asked for */
 };
 
 static bool take_frame(struct proto_reader *reader, struct sample *sample, uint64_t id) {
@@ -402,6 +404,22 @@ static bool take_field(struct proto_reader *reader, struct sample *sample,
     return step == SY_WIRE_END || fail_damaged(reader, "a packed list is cut off");
 }
 
+static bool take_label(struct proto_reader *reader, struct sample *sample, struct sy_wire wire) {
+    uint64_t numbers[LABEL_NUMBER + 1];
+    uint32_t key_id = 0;
+
+    if (!read_numbers(reader, wire, numbers, SY_ARRAY_COUNT(numbers)) ||
+        !text_id_of(reader, numbers[LABEL_KEY], &key_id)) {
+        return false;
+    }
+    if (numbers[LABEL_NUMBER] == reader->load->thread_uid &&
+        strcmp(sy_profile_text(reader->load->profile, key_id), PF_FORMAT_THREAD) == 0) {
+        sample->is_asked = true;
+        reader->load->is_thread_found = true;
+    }
+    return true;
+}
+
 static bool read_sample(struct proto_reader *reader, struct span span) {
     struct sy_wire wire = wire_at(reader, span);
     struct sample sample = {0};
@@ -413,12 +431,19 @@ static bool read_sample(struct proto_reader *reader, struct span span) {
         if (is_ours && !take_field(reader, &sample, &field)) {
             return false;
         }
+        if (field.number == SAMPLE_LABEL && field.is_bytes &&
+            !take_label(reader, &sample, field.bytes)) {
+            return false;
+        }
     }
     if (step != SY_WIRE_END) {
         return fail_damaged(reader, "a sample is cut off");
     }
     if (sample.value_count != reader->kinds[PROFILE_SAMPLE_TYPE].count) {
         return fail_damaged(reader, "a sample with fewer values than there are sample types");
+    }
+    if (!sample.is_asked && reader->load->thread_uid != SY_THREAD_ALL) {
+        return true;
     }
     return sy_load_add(reader->load, reader->stack, sample.frame_count, sample.values, reader->err);
 }

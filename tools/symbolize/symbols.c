@@ -11,10 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* "/usr/lib/debug/.build-id/", a build id of up to 64 bytes in hex, ".debug". */
-enum { BUILD_ID_BYTES = 2 * 64 + 1, DEBUG_PATH_BYTES = 256 };
+/* A build id of up to 64 bytes in hex. */
+enum { BUILD_ID_BYTES = 2 * 64 + 1 };
 
 enum sy_module_state { MODULE_NEW, MODULE_OPEN, MODULE_MISSING };
 
@@ -29,9 +28,14 @@ struct sy_module {
     bool is_lack_warned;      /* that it lacks debug information */
 };
 
-void sy_symbols_init(struct sy_symbols *symbols, const char *program,
+void sy_symbols_init(struct sy_symbols *symbols, const struct sy_find *find,
                      const struct sy_notes *notes) {
-    *symbols = (struct sy_symbols){.notes = notes, .program = program};
+    *symbols = (struct sy_symbols){.notes = notes, .find = *find};
+}
+
+bool sy_symbols_read_perf_map(struct sy_symbols *symbols, const char *path, struct sy_error *err) {
+    sy_perf_map_fini(&symbols->perf_map);
+    return sy_perf_map_read(&symbols->perf_map, path, err);
 }
 
 static void drop_text(struct sy_symbols *symbols) {
@@ -49,6 +53,7 @@ void sy_symbols_fini(struct sy_symbols *symbols) {
         }
     }
     free(symbols->modules);
+    sy_perf_map_fini(&symbols->perf_map);
     *symbols = (struct sy_symbols){0};
 }
 
@@ -146,20 +151,11 @@ static bool open_file(struct sy_symbols *symbols, const struct sy_profile *profi
     return true;
 }
 
-/* Where the debug file of a build id belongs, as Debian and Fedora install it. */
-static bool debug_path_of(const char *build_id, char *path, size_t path_bytes) {
-    const int length = strlen(build_id) < 4
-                           ? -1
-                           : snprintf(path, path_bytes, "/usr/lib/debug/.build-id/%.2s/%s.debug",
-                                      build_id, build_id + 2);
-    return length > 0 && (size_t)length < path_bytes;
-}
-
 /* Says which file is missing, which build of it, and what to do. */
 static void warn_missing(struct sy_symbols *symbols, const char *path, const char *why,
                          const char *build_id, bool is_main) {
-    char debug_path[DEBUG_PATH_BYTES];
-    const bool has_debug_path = debug_path_of(build_id, debug_path, sizeof(debug_path));
+    char debug_path[SY_DEBUG_PATH_BYTES];
+    const bool has_debug_path = sy_find_debug_path(build_id, debug_path, sizeof(debug_path));
 
     sy_warn(symbols->notes, "%s: %s%s%s; its functions stay as addresses%s%s%s", path, why,
             build_id[0] != '\0' ? ", build id " : "", build_id,
@@ -172,20 +168,16 @@ static void open_module(struct sy_symbols *symbols, const struct sy_profile *pro
     const struct sy_binary *const binary = &profile->binaries[binary_idx];
     const char *const own_path = sy_profile_text(profile, binary->path_id);
     const char *const build_id = sy_profile_text(profile, binary->build_id_id);
-    const bool is_program = binary->is_main && symbols->program != NULL;
-    const char *path = is_program ? symbols->program : own_path;
-    char debug_path[DEBUG_PATH_BYTES];
+    const bool is_program = binary->is_main && symbols->find.program != NULL;
 
     symbols->modules[binary_idx].state = MODULE_MISSING;
-    if (access(path, R_OK) != 0) {
-        const char *const why = strerror(errno);
-        if (!debug_path_of(build_id, debug_path, sizeof(debug_path)) ||
-            access(debug_path, R_OK) != 0) {
-            warn_missing(symbols, path, why, build_id, binary->is_main);
-            return;
-        }
-        path = debug_path;
-    } else if (binary->home == SY_HOME_DELETED && !is_program && build_id[0] == '\0') {
+    char *const path = sy_find_binary(&symbols->find, own_path, build_id, binary->is_main);
+    if (path == NULL) {
+        warn_missing(symbols, is_program ? symbols->find.program : own_path, strerror(errno),
+                     build_id, binary->is_main);
+        return;
+    }
+    if (binary->home == SY_HOME_DELETED && !is_program && build_id[0] == '\0') {
         sy_warn(symbols->notes,
                 "%s: was removed or replaced before the dump was written; names come from the "
                 "file that is there now and may be wrong",
@@ -197,6 +189,7 @@ static void open_module(struct sy_symbols *symbols, const struct sy_profile *pro
         module->scopes = dwarf != NULL ? sy_scopes_new(dwarf) : NULL;
         module->state = MODULE_OPEN;
     }
+    free(path);
 }
 
 /* The opened module of a binary; NULL: it cannot be had. */
@@ -248,14 +241,14 @@ static size_t given_frames(const struct sy_profile *profile, uint32_t given_id,
 /* Once a module: a place had no name because the file was stripped. */
 static void warn_lack(struct sy_symbols *symbols, struct sy_module *module, const char *path) {
     char build_id[BUILD_ID_BYTES];
-    char debug_path[DEBUG_PATH_BYTES];
+    char debug_path[SY_DEBUG_PATH_BYTES];
 
     if (module->is_lack_warned || module->scopes != NULL) {
         return;
     }
     module->is_lack_warned = true;
     build_id_of(module->dwfl_module, build_id, sizeof(build_id));
-    if (!debug_path_of(build_id, debug_path, sizeof(debug_path))) {
+    if (!sy_find_debug_path(build_id, debug_path, sizeof(debug_path))) {
         sy_warn(symbols->notes,
                 "%s: has neither debug information nor a build id to find it by, so some of its "
                 "functions stay as addresses; build it with -g -Wl,--build-id",
@@ -280,7 +273,12 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
     if (location->given_id != SY_NONE) {
         return given_frames(profile, location->given_id, frames);
     }
-    if (home != SY_HOME_FILE && home != SY_HOME_DELETED) {
+    if (home == SY_HOME_NONE || home == SY_HOME_ANON) {
+        const char *const name = sy_perf_map_find(&symbols->perf_map, location->offset);
+        frames[0] = (struct sy_frame){.function = name, .file = ""};
+        return name != NULL ? 1 : 0;
+    }
+    if (home == SY_HOME_SPECIAL) {
         return 0;
     }
     struct sy_module *const module = module_of(symbols, profile, idx);

@@ -12,6 +12,8 @@
 #ifndef SY_SYMBOLS_H
 #define SY_SYMBOLS_H
 
+#include "tools/symbolize/find.h"
+#include "tools/symbolize/perf_map.h"
 #include "tools/symbolize/profile.h"
 #include "tools/symbolize/scopes.h"
 
@@ -19,15 +21,22 @@ struct sy_module;
 
 struct sy_symbols {
     const struct sy_notes *notes;
-    const char *program; /* stands in for each dump's main program; NULL without */
+    struct sy_find find;
+    struct sy_perf_map perf_map;
     struct sy_module *modules;
     size_t module_cap;
     size_t module_count;
     char *text; /* a symbol's name as last looked up; NULL */
 };
 
-void sy_symbols_init(struct sy_symbols *symbols, const char *program, const struct sy_notes *notes);
+/* Texts of `find` must outlive the symbols. */
+void sy_symbols_init(struct sy_symbols *symbols, const struct sy_find *find,
+                     const struct sy_notes *notes);
 void sy_symbols_fini(struct sy_symbols *symbols);
+
+/* Names for code made at run time, of one process: the last map read holds. */
+SY_NODISCARD bool sy_symbols_read_perf_map(struct sy_symbols *symbols, const char *path,
+                                           struct sy_error *err);
 
 /* The frames at a location, innermost first; 0: it has no name. Texts are valid until the next. */
 SY_NODISCARD size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,

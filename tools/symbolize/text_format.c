@@ -20,6 +20,7 @@ struct text_reader {
     struct sy_load *load;
     struct sy_error *err;
     uint32_t line_number;
+    bool is_in_stack; /* an "@" line was read: what follows is a stack's and not the head's */
     uint32_t stack_line_number; /* of the "@" line that still waits for its counts; 0 without */
     uint32_t location_ids[SY_STACK_FRAMES_MAX];
     uint32_t location_count;
@@ -103,6 +104,7 @@ static bool read_v2_line(struct text_reader *reader, struct sy_scan scan) {
             return fail_line(reader, "the stack before has no counts");
         }
         reader->stack_line_number = reader->line_number;
+        reader->is_in_stack = true;
         return read_addresses(reader, scan);
     }
     sy_scan_blanks(&scan);
@@ -112,13 +114,19 @@ static bool read_v2_line(struct text_reader *reader, struct sy_scan scan) {
     if ((!is_total && !is_thread) || !sy_scan_text(&scan, ":") || !scan_counts(&scan, values)) {
         return fail_line(reader, "neither a stack nor its counts");
     }
-    /* The head's totals and the threads' shares are sampled on their own and never add up to
-     * the stacks: they are checked for form and left alone. */
-    if (is_thread || reader->stack_line_number == 0) {
+    /* The head's totals and the threads' shares are rounded on their own and never add up to the
+     * stacks: but for a thread that was asked for they are checked for form and left alone.
+     */
+    if (is_thread) {
+        const bool is_asked = thread_uid == reader->load->thread_uid;
+        reader->load->is_thread_found |= is_asked;
+        return !is_asked || !reader->is_in_stack || add_stack(reader, values);
+    }
+    if (reader->stack_line_number == 0) {
         return true;
     }
     reader->stack_line_number = 0;
-    return add_stack(reader, values);
+    return reader->load->thread_uid != SY_THREAD_ALL || add_stack(reader, values);
 }
 
 /* gperftools, Go: "N: B [AN: AB] @ ADDR…", with "#" lines for people. */
@@ -130,6 +138,9 @@ static bool read_row(struct text_reader *reader, struct sy_scan scan) {
     }
     if (!scan_counts(&scan, values)) {
         return fail_line(reader, "not a row of counts");
+    }
+    if (reader->load->thread_uid != SY_THREAD_ALL) {
+        return true;
     }
     sy_scan_blanks(&scan);
     if (!sy_scan_text(&scan, "@")) {
@@ -246,6 +257,7 @@ bool sy_text_parse(struct sy_load *load, const char *data, size_t data_bytes,
     reader.load = load;
     reader.err = err;
     reader.stack_line_number = 0;
+    reader.is_in_stack = false;
     reader.location_count = 0;
     return read_body(&reader, data, body_bytes);
 }

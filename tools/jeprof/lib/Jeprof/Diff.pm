@@ -168,7 +168,7 @@ sub normalize {
 
 sub read_build {
     my ($opt, $program, $paths) = @_;
-    return read_profile({ program => $program, each => 1, spread => 1 }, @$paths);
+    return read_profile({ %$opt, program => $program, base => [], each => 1, spread => 1 }, @$paths);
 }
 
 # In one process the live values are shown, but births and deaths are tested.

@@ -57,7 +57,7 @@ sub find_leaks {
 
     fail("--leaks needs $DUMPS_MIN dumps of one process or more, and there are $count; "
         . 'MALLOC_CONF=lg_prof_interval:30 writes one each GiB allocated') if $count < $DUMPS_MIN;
-    my $profile = read_profile({ program => $program, each => 1, spread => 1 }, @paths);
+    my $profile = read_profile({ %$opt, program => $program, each => 1, spread => 1 }, @paths);
     my ($rows, $has_totals) = rows_of($opt, $profile);
     my @answers = filter_rows([ '--leaks', $count ], map {
         my $row = $_;

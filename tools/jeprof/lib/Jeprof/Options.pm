@@ -65,6 +65,8 @@ What is counted (one):
   --alloc_space     bytes ever allocated; needs opt.prof_accum, or a pprof profile
   --alloc_objects   objects ever allocated; as above
   --show_bytes      bytes, not MB (2^20 bytes)
+  --intervals       table: first the 95 % interval of the cumulative value, as sampling leaves it
+  --thread=N        only what thread tN allocated
   --base=PROFILE    subtract this profile; may be given several times
   --drop_negative   show what shrank since --base as 0
 
@@ -74,7 +76,8 @@ Grouping (one):
 Selection:
   --focus=RE        only stacks with a frame that matches
   --ignore=RE       no stacks with a frame that matches
-  --retain=RE       of each stack only the frames that match
+  --retain=RE --show=RE
+                    of each stack only the frames that match
   --exclude=RE      of each stack only the frames that do not match
   --cum             sort the table by cumulative value
   --nodecount=N     graph: at most N nodes (80)
@@ -99,6 +102,10 @@ Leaks:
   --leaks           which sites grow without end, and not while warming up, filling a cache or sawing,
                     with the evidence. SERIES is 6 dumps of one process or more: files, a folder,
                     or a quoted pattern. Output: --text or --json
+
+Names:
+  --sysroot=DIR     look for programs and libraries below DIR: a container's root, another machine's
+  --perf_map=FILE   names of code made at run time; /tmp/perf-PID.map if the profile's name has a PID
 
 Other:
   --seconds=N       of URLs that collect over a time
@@ -152,7 +159,8 @@ sub parse_options {
         # Debug files are always looked for by build id, and no other program is run for it.
         'debug-syms-by-id!' => sub { }, 'tools=s' => sub { }, 'add_lib=s' => sub { },
         'lib_prefix=s' => sub { }, 'scale=i' => sub { }, 'heapcheck!' => sub { }, 'debug!' => sub { },
-        'seconds=i' => \$opt{seconds},
+        'seconds=i' => \$opt{seconds}, 'thread=i' => \$opt{thread}, 'sysroot=s' => \$opt{sysroot},
+        'perf_map=s' => \$opt{perf_map}, 'intervals!' => \$opt{intervals}, 'show=s' => \$opt{retain},
     );
     $spec{$_} = sub { push @outputs, "$_[0]" } for @OUTPUTS;
     $spec{$_} = sub { push @values, "$_[0]" } for @VALUES;

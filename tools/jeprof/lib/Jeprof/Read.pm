@@ -58,6 +58,14 @@ sub place_of {
     return { binary => $binary, offset => $offset, frames => \@frames };
 }
 
+# Where just-in-time compilers name their code for perf, if the profiles' names say whose it is.
+sub perf_map_of {
+    my (@profiles) = @_;
+    my %pids = map { /\.(\d+)\.\d+\.(?:[imu]\d+|f)\.(?:heap|pb)(?:\.gz)?\z/ ? ($1 => 1) : () } @profiles;
+    my ($path) = map { "/tmp/perf-$_.map" } keys %pids;
+    return keys %pids == 1 && -r $path ? $path : undef;
+}
+
 # What the helper says of the profiles: the places by number, innermost frame first, and for each
 # run, or for all together, its stacks: ids from the leaf, the values, variances, weights.
 sub read_profile {
@@ -65,7 +73,9 @@ sub read_profile {
     my @command = (helper_path());
     my (%places, @runs);
 
-    push @command, '--program', $how->{program} if defined $how->{program};
+    push @command, "--$_", $how->{$_} for grep { defined $how->{$_} } qw(program sysroot thread);
+    my $perf_map = $how->{perf_map} // perf_map_of(@profiles);
+    push @command, '--perf-map', $perf_map if defined $perf_map;
     push @command, '--base', $_ for @{ $how->{base} // [] };
     push @command, '--each' if $how->{each};
     push @command, '--spread' if $how->{spread};
