@@ -96,15 +96,19 @@ static bool parse(struct sy_load *load, const struct sy_input *input, struct sy_
 bool sy_profile_load_thread(struct sy_profile *profile, const char *path, double sign,
                             uint64_t thread_uid, const struct sy_notes *notes,
                             struct sy_error *err) {
-    struct sy_load load = {
-        .profile = profile, .notes = notes, .path = path, .sign = sign, .thread_uid = thread_uid};
+    struct sy_load load = {.profile = profile,
+                           .notes = notes,
+                           .path = path,
+                           .sign = sign,
+                           .is_one_thread = thread_uid != SY_THREAD_ALL,
+                           .thread_uid = thread_uid};
     struct sy_input input;
 
     if (!sy_input_read(&input, path, err)) {
         return false;
     }
     bool is_ok = parse(&load, &input, err);
-    if (is_ok && thread_uid != SY_THREAD_ALL && !load.is_thread_found) {
+    if (is_ok && load.is_one_thread && !load.is_thread_found) {
         is_ok = sy_fail(err,
                         "has nothing of thread %llu; its threads are the t0, t1 ... of its "
                         "head, or the thread labels of a protobuf",

@@ -110,8 +110,9 @@ struct sy_load {
     struct sy_profile *profile;
     const struct sy_notes *notes;
     const char *path;
-    double sign;                 /* 1 adds, -1 subtracts */
-    uint64_t thread_uid;         /* only this thread's share; SY_THREAD_ALL */
+    double sign;        /* 1 adds, -1 subtracts */
+    bool is_one_thread; /* only thread_uid's share */
+    uint64_t thread_uid;
     bool is_thread_found;        /* that thread_uid was in the dump */
     double interval_bytes;       /* mean bytes between samples; up to 1: the values are exact */
     struct sy_mapping *mappings; /* sorted by start once sy_load_seal_maps has run */

@@ -412,7 +412,7 @@ static bool take_label(struct proto_reader *reader, struct sample *sample, struc
         !text_id_of(reader, numbers[LABEL_KEY], &key_id)) {
         return false;
     }
-    if (numbers[LABEL_NUMBER] == reader->load->thread_uid &&
+    if (reader->load->is_one_thread && numbers[LABEL_NUMBER] == reader->load->thread_uid &&
         strcmp(sy_profile_text(reader->load->profile, key_id), PF_FORMAT_THREAD) == 0) {
         sample->is_asked = true;
         reader->load->is_thread_found = true;
@@ -442,7 +442,7 @@ static bool read_sample(struct proto_reader *reader, struct span span) {
     if (sample.value_count != reader->kinds[PROFILE_SAMPLE_TYPE].count) {
         return fail_damaged(reader, "a sample with fewer values than there are sample types");
     }
-    if (!sample.is_asked && reader->load->thread_uid != SY_THREAD_ALL) {
+    if (!sample.is_asked && reader->load->is_one_thread) {
         return true;
     }
     return sy_load_add(reader->load, reader->stack, sample.frame_count, sample.values, reader->err);

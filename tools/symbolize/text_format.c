@@ -118,7 +118,7 @@ static bool read_v2_line(struct text_reader *reader, struct sy_scan scan) {
      * stacks: but for a thread that was asked for they are checked for form and left alone.
      */
     if (is_thread) {
-        const bool is_asked = thread_uid == reader->load->thread_uid;
+        const bool is_asked = reader->load->is_one_thread && thread_uid == reader->load->thread_uid;
         reader->load->is_thread_found |= is_asked;
         return !is_asked || !reader->is_in_stack || add_stack(reader, values);
     }
@@ -126,7 +126,7 @@ static bool read_v2_line(struct text_reader *reader, struct sy_scan scan) {
         return true;
     }
     reader->stack_line_number = 0;
-    return reader->load->thread_uid != SY_THREAD_ALL || add_stack(reader, values);
+    return reader->load->is_one_thread || add_stack(reader, values);
 }
 
 /* gperftools, Go: "N: B [AN: AB] @ ADDR…", with "#" lines for people. */
@@ -139,7 +139,7 @@ static bool read_row(struct text_reader *reader, struct sy_scan scan) {
     if (!scan_counts(&scan, values)) {
         return fail_line(reader, "not a row of counts");
     }
-    if (reader->load->thread_uid != SY_THREAD_ALL) {
+    if (reader->load->is_one_thread) {
         return true;
     }
     sy_scan_blanks(&scan);
