@@ -11,6 +11,7 @@ export TALLY_JEPROF_HELPER=$PWD/tools/jeprof/jeprof-helper
 readonly JEPROF=$PWD/tools/jeprof/jeprof GOLDEN=$PWD/tests/golden
 readonly PROFILES=$GOLDEN/profiles.py MAN=$PWD/docs/man/jeprof.1
 readonly LIB=$PWD/tools/jeprof/lib LAYOUT=$PWD/tools/install/layout.txt
+readonly COMPLETION=$PWD/tools/jeprof/completion.bash
 cd "$TEST_TMPDIR"
 # Graphviz's fonts are noted here if the machine's own notes are stale.
 export XDG_CACHE_HOME=$PWD/cache
@@ -118,6 +119,28 @@ chmod +x tools/dot
 PATH=$PWD/tools:$PATH fails_with "dot ended with an error" "$JEPROF" --svg --nodefraction=0 \
     --edgefraction=0 --maxdegree=99 sites.heap
 
+# bash completes options, with those that take something ready for it, and files.
+complete_is() {
+    local want=$1
+    shift
+    have=$(
+        # shellcheck disable=SC2317 # the completion calls it
+        compopt() { printf '%s ' "$*" >>compopt.said; }
+        : >compopt.said
+        # shellcheck source=/dev/null
+        source "$COMPLETION"
+        COMP_WORDS=(jeprof "$@") COMP_CWORD=$#
+        _jeprof "$JEPROF"
+        printf '%s;' "${COMPREPLY[@]}"
+        cat compopt.said
+    )
+    [[ $have == "$want" ]] || fail "completion of $*: $have, not $want"
+}
+complete_is '--collapsed;' --coll
+complete_is '--fail-on=;-o nospace ' --fail
+complete_is 'simple.heap;-o filenames ' simple.h
+complete_is 'simple.heap;-o filenames ' --base = simple.h
+
 # Every module is installed.
 (cd "$LIB" && printf 'tools/jeprof/lib/%s\n' Jeprof/*) >modules
 grep -o 'tools/jeprof/lib/[^[:blank:]]*' "$LAYOUT" | diff modules - || fail "layout.txt (>) lacks modules (<)"
@@ -130,7 +153,7 @@ options_in() {
 sed -e '/^\.SH OPTIONS/,/^\.SH ENVIRONMENT/!d' -e 's/\\-/-/g' "$MAN" | options_in >in_man
 diff in_help in_man || fail "the help (<) and the man page (>) have different options"
 while IFS= read -r option; do
-    case $("$JEPROF" --help | grep -oE -m1 -e "$option=?[A-Z]*" | head -1) in
+    case $("$JEPROF" --help | grep -oE -e "$option(=[A-Z]+|[^a-z_=-]|\$)" | head -1) in
     *=RE | *=FILE | *=PROFILE | *=TOOLS | *=DIR) option=$option=simple.heap ;;
     *=N | *=F) option=$option=1 ;;
     *=RULE) option="$option=growth>1%" ;;

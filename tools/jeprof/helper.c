@@ -10,6 +10,7 @@
  */
 #include "tools/jeprof/rows.h"
 #include "tools/jeprof/stream.h"
+#include "tools/jeprof/table.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -26,6 +27,8 @@ struct settings {
     size_t fresh_run_count;
     size_t dump_count; /* of --leaks; 0: no series */
     bool is_intervals;
+    bool is_table;
+    struct jp_table_options table;
 };
 
 static void warn(void *opaque, const char *text) {
@@ -73,6 +76,9 @@ static bool write_dumps(struct sy_profile *profile, struct jp_stream *stream,
         if (!load(profile, *dump, 1, &notes)) {
             return false;
         }
+    }
+    if (settings->is_table) {
+        return jp_table_write(stdin, stdout, profile, stream->symbols, &settings->table);
     }
     bool is_written = jp_stream_places(stream);
     if (!settings->is_each) {
@@ -128,6 +134,8 @@ static int parse(struct settings *settings, struct sy_profile *profile, int argc
         {"perf-map", required_argument, NULL, 'm'},
         {"thread", required_argument, NULL, 't'},
         {"intervals", no_argument, NULL, 'i'},
+        {"table", required_argument, NULL, 'T'},
+        {"focused", no_argument, NULL, 'f'},
         {"program", required_argument, NULL, 'p'},
         {"base", required_argument, NULL, 'b'},
         {"each", no_argument, NULL, 'e'},
@@ -154,6 +162,11 @@ static int parse(struct settings *settings, struct sy_profile *profile, int argc
             if (!load(profile, optarg, -1, &notes)) {
                 return 1;
             }
+        } else if (option == 'T') {
+            settings->is_table = true;
+            settings->table.value = (enum sy_value)(strtoul(optarg, NULL, 10) % SY_VALUE_COUNT);
+        } else if (option == 'f') {
+            settings->table.is_focused = true;
         } else if (option == 'i') {
             settings->is_intervals = true;
         } else if (option == 'l') {

@@ -8,11 +8,12 @@ use warnings;
 use Exporter qw(import);
 use File::Temp ();
 use FindBin ();
+use IPC::Open2 qw(open2);
 use List::Util qw(min);
 use Jeprof::Base qw(fail);
 use Jeprof::Names qw(short_name);
 
-our @EXPORT_OK = qw(filter_rows helper_path read_profile named_stacks select_stacks value_index visible_ids);
+our @EXPORT_OK = qw(filter_rows read_sums helper_path read_profile named_stacks select_stacks value_index visible_ids);
 
 # Which of a stack's four numbers each view shows, in stream.h's order.
 my %VALUE_INDEX = (inuse_objects => 0, inuse_space => 1, alloc_objects => 2, alloc_space => 3);
@@ -66,17 +67,67 @@ sub perf_map_of {
     return keys %pids == 1 && -r $path ? $path : undef;
 }
 
-# What the helper says of the profiles: the places by number, innermost frame first, and for each
-# run, or for all together, its stacks: ids from the leaf, the values, variances, weights.
-sub read_profile {
+# The helper, and where it is to look for what.
+sub helper_command {
     my ($how, @profiles) = @_;
     my @command = (helper_path());
-    my (%places, @runs);
 
     push @command, "--$_", $how->{$_} for grep { defined $how->{$_} } qw(program sysroot thread);
     my $perf_map = $how->{perf_map} // perf_map_of(@profiles);
     push @command, '--perf-map', $perf_map if defined $perf_map;
     push @command, '--base', $_ for @{ $how->{base} // [] };
+    return @command;
+}
+
+# The sums of a table by function (tools/jeprof/table.h): flat and cumulative by name, the total, and
+# how many stacks there were. Names and choices are made here, the additions there.
+sub read_sums {
+    my ($opt, @profiles) = @_;
+    my @command = helper_command($opt, @profiles);
+    my (@names, @answers, %number, %flat, %cum, $total, $stacks);
+
+    push @command, '--table', $VALUE_INDEX{ $opt->{value} }, $opt->{focus} ? '--focused' : ();
+    my $pid = open2(my $from, my $to, @command, '--', @profiles);
+    my $first = <$from> // '';
+    while (my $line = <$from>) {
+        chomp $line;
+        last if $line eq '?';
+        my ($kind, $text, $offset) = split /\t/, $line, -1;
+        my $name = $kind eq 'F' ? short_name($text) : ($text =~ s{.*/}{}r || '[unknown]') . "+$offset";
+        my $is_allocator = $kind eq 'F' ? $ALLOCATOR_FRAME{ $name =~ s/^_+//r } : $text =~ $ALLOCATOR_FILE;
+        my $flags = ($is_allocator ? 1 : 0) | ($opt->{focus} && $name =~ $opt->{focus} ? 2 : 0)
+            | ($opt->{ignore} && $name =~ $opt->{ignore} ? 4 : 0)
+            | ($opt->{retain} && $name !~ $opt->{retain} || $opt->{exclude} && $name =~ $opt->{exclude} ? 8 : 0);
+        $number{$name} //= @names;
+        push @answers, "$number{$name} $flags\n";
+        push @names, $name;
+    }
+    print $to @answers;
+    close $to;
+    while (my $line = <$from>) {
+        chomp $line;
+        my ($kind, @fields) = split /\t/, $line;
+        if ($kind eq 'T') {
+            @flat{ $names[ $fields[0] ] } = $fields[1];
+            $cum{ $names[ $fields[0] ] } = $fields[2];
+        } else {
+            ($total, $stacks) = @fields;
+        }
+    }
+    waitpid $pid, 0;
+    # The helper has said what is wrong.
+    exit 1 if $? != 0;
+    fail("$command[0] is of another version") if $first ne "tally-names 1\n" || !defined $total;
+    return { flat => \%flat, cum => \%cum, total => $total, stacks => $stacks };
+}
+
+# What the helper says of the profiles: the places by number, innermost frame first, and for each
+# run, or for all together, its stacks: ids from the leaf, the values, variances, weights.
+sub read_profile {
+    my ($how, @profiles) = @_;
+    my @command = helper_command($how, @profiles);
+    my (%places, @runs);
+
     push @command, '--each' if $how->{each};
     push @command, '--spread' if $how->{spread};
     push @runs, { path => $profiles[0], stacks => [] } if !$how->{each};

@@ -34,8 +34,8 @@ sub intervals_of {
 
 sub write_text {
     my ($opt, $out, @stacks) = @_;
-    my ($flat, $cum) = sum_names(@stacks);
-    my $total = total_of(@stacks);
+    my ($flat, $cum) = $opt->{sums} ? @{ $opt->{sums} }{qw(flat cum)} : sum_names(@stacks);
+    my $total = $opt->{sums} ? $opt->{sums}{total} : total_of(@stacks);
     my $running = 0;
     my ($key, $other) = $opt->{cum} ? ($cum, $flat) : ($flat, $cum);
 
