@@ -139,6 +139,14 @@ uint32_t sy_intern_put(struct sy_intern *intern, const void *value, size_t value
     return id;
 }
 
+uint32_t sy_intern_find(const struct sy_intern *intern, const void *value, size_t value_bytes) {
+    if (intern->slot_count == 0) {
+        return SY_NONE;
+    }
+    const uint32_t slot = slot_of(intern, value, value_bytes, hash_of(value, value_bytes));
+    return intern->slots[slot] != 0 ? intern->slots[slot] - 1 : SY_NONE;
+}
+
 uint32_t sy_intern_put_text(struct sy_intern *intern, const char *text) {
     return sy_intern_put(intern, text, strlen(text));
 }

@@ -43,7 +43,10 @@ void sy_intern_fini(struct sy_intern *intern);
 SY_NODISCARD uint32_t sy_intern_put(struct sy_intern *intern, const void *value,
                                     size_t value_bytes);
 
-/* The same for a C string. */
+/* The number of this string; SY_NONE if it was never put. */
+uint32_t sy_intern_find(const struct sy_intern *intern, const void *value, size_t value_bytes);
+
+/* As sy_intern_put, for a C string. */
 SY_NODISCARD uint32_t sy_intern_put_text(struct sy_intern *intern, const char *text);
 
 /* The copy; valid until the next put. */

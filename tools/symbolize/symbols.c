@@ -4,6 +4,7 @@
  */
 #include "tools/symbolize/symbols.h"
 
+#include "tools/symbolize/cache.h"
 #include "tools/symbolize/demangle.h"
 #include "tools/symbolize/layout.h"
 
@@ -15,10 +16,14 @@
 /* A build id of up to 64 bytes in hex. */
 enum { BUILD_ID_BYTES = 2 * 64 + 1 };
 
-enum sy_module_state { MODULE_NEW, MODULE_OPEN, MODULE_MISSING };
+/* FOUND: its file is known; it is opened when the cache does not know a place of it. */
+enum sy_module_state { MODULE_NEW, MODULE_FOUND, MODULE_OPEN, MODULE_MISSING };
 
 struct sy_module {
     enum sy_module_state state;
+    char *path; /* where its file is; NULL before MODULE_FOUND */
+    struct sy_cache cache;
+    bool is_cached; /* that what is looked up goes into the cache */
     Dwfl *dwfl;
     Dwfl_Module *dwfl_module;
     struct sy_layout layout;
@@ -48,6 +53,8 @@ void sy_symbols_fini(struct sy_symbols *symbols) {
     for (size_t idx = 0; idx < symbols->module_count; idx++) {
         sy_layout_fini(&symbols->modules[idx].layout);
         sy_scopes_free(symbols->modules[idx].scopes);
+        sy_cache_close(&symbols->modules[idx].cache);
+        free(symbols->modules[idx].path);
         if (symbols->modules[idx].dwfl != NULL) {
             dwfl_end(symbols->modules[idx].dwfl);
         }
@@ -163,16 +170,17 @@ static void warn_missing(struct sy_symbols *symbols, const char *path, const cha
             has_debug_path ? "; or put its debug file at " : "", has_debug_path ? debug_path : "");
 }
 
-static void open_module(struct sy_symbols *symbols, const struct sy_profile *profile,
+static void find_module(struct sy_symbols *symbols, const struct sy_profile *profile,
                         uint32_t binary_idx) {
     const struct sy_binary *const binary = &profile->binaries[binary_idx];
     const char *const own_path = sy_profile_text(profile, binary->path_id);
     const char *const build_id = sy_profile_text(profile, binary->build_id_id);
     const bool is_program = binary->is_main && symbols->find.program != NULL;
+    struct sy_module *const module = &symbols->modules[binary_idx];
 
-    symbols->modules[binary_idx].state = MODULE_MISSING;
-    char *const path = sy_find_binary(&symbols->find, own_path, build_id, binary->is_main);
-    if (path == NULL) {
+    module->state = MODULE_MISSING;
+    module->path = sy_find_binary(&symbols->find, own_path, build_id, binary->is_main);
+    if (module->path == NULL) {
         warn_missing(symbols, is_program ? symbols->find.program : own_path, strerror(errno),
                      build_id, binary->is_main);
         return;
@@ -181,18 +189,41 @@ static void open_module(struct sy_symbols *symbols, const struct sy_profile *pro
         sy_warn(symbols->notes,
                 "%s: was removed or replaced before the dump was written; names come from the "
                 "file that is there now and may be wrong",
-                path);
+                module->path);
     }
-    if (open_file(symbols, profile, binary_idx, path)) {
-        struct sy_module *const module = &symbols->modules[binary_idx];
-        Dwarf *const dwarf = dwfl_module_getdwarf(module->dwfl_module, &module->debug_bias);
-        module->scopes = dwarf != NULL ? sy_scopes_new(dwarf) : NULL;
-        module->state = MODULE_OPEN;
-    }
-    free(path);
+    sy_cache_open(&module->cache, module->path, build_id);
+    module->state = MODULE_FOUND;
 }
 
-/* The opened module of a binary; NULL: it cannot be had. */
+/* Whether the code itself is not in the file: a debug file, whose places the dump's own mappings
+ * tell and must tell each time.
+ */
+static bool is_debug_file(Elf *elf) {
+    for (Elf_Scn *section = elf_nextscn(elf, NULL); section != NULL;
+         section = elf_nextscn(elf, section)) {
+        GElf_Shdr head;
+        if (gelf_getshdr(section, &head) != NULL && (head.sh_flags & SHF_EXECINSTR) != 0) {
+            return head.sh_type == SHT_NOBITS;
+        }
+    }
+    return true;
+}
+
+static void open_module(struct sy_symbols *symbols, const struct sy_profile *profile,
+                        uint32_t binary_idx) {
+    struct sy_module *const module = &symbols->modules[binary_idx];
+
+    module->state = MODULE_MISSING;
+    if (open_file(symbols, profile, binary_idx, module->path)) {
+        Dwarf *const dwarf = dwfl_module_getdwarf(module->dwfl_module, &module->debug_bias);
+        GElf_Addr bias = 0;
+        module->scopes = dwarf != NULL ? sy_scopes_new(dwarf) : NULL;
+        module->is_cached = !is_debug_file(dwfl_module_getelf(module->dwfl_module, &bias));
+        module->state = MODULE_OPEN;
+    }
+}
+
+/* The module of a binary, its file found; NULL: it cannot be had. */
 static struct sy_module *module_of(struct sy_symbols *symbols, const struct sy_profile *profile,
                                    uint32_t binary_idx) {
     if (binary_idx >= symbols->module_count) {
@@ -208,9 +239,9 @@ static struct sy_module *module_of(struct sy_symbols *symbols, const struct sy_p
     }
     struct sy_module *const module = &symbols->modules[binary_idx];
     if (module->state == MODULE_NEW) {
-        open_module(symbols, profile, binary_idx);
+        find_module(symbols, profile, binary_idx);
     }
-    return module->state == MODULE_OPEN ? module : NULL;
+    return module->state == MODULE_MISSING ? NULL : module;
 }
 
 /* ---- looking up ---- */
@@ -262,12 +293,45 @@ static void warn_lack(struct sy_symbols *symbols, struct sy_module *module, cons
             path, build_id, debug_path, path);
 }
 
+/* By debug information, else by symbol. */
+static size_t opened_frames(struct sy_symbols *symbols, const struct sy_profile *profile,
+                            struct sy_module *module, const struct sy_location *location,
+                            struct sy_frame frames[SY_FRAMES_MAX]) {
+    Dwarf_Addr addr = 0;
+
+    if (!sy_layout_find(&module->layout, location->offset, &addr)) {
+        return 0;
+    }
+    addr += module->bias;
+    frames[0] = (struct sy_frame){.function = "", .file = ""};
+    const size_t count = module->scopes != NULL
+                             ? sy_scopes_lookup(module->scopes, addr - module->debug_bias, frames)
+                             : 0;
+    if (count != 0) {
+        if (module->is_cached) {
+            sy_cache_add(&module->cache, location->offset, frames, count);
+        }
+        return count;
+    }
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char *const name =
+        dwfl_module_addrinfo(module->dwfl_module, addr, &offset, &symbol, NULL, NULL, NULL);
+    /* The nearest symbol before is not good enough: a sized one must reach as far. */
+    if (name == NULL || (symbol.st_size != 0 && offset >= symbol.st_size)) {
+        const uint32_t path_id = profile->binaries[location->binary_idx].path_id;
+        warn_lack(symbols, module, sy_profile_text(profile, path_id));
+        return 0;
+    }
+    frames[0].function = readable(symbols, name);
+    return 1;
+}
+
 size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *profile,
                          const struct sy_location *location,
                          struct sy_frame frames[SY_FRAMES_MAX]) {
     const uint32_t idx = location->binary_idx;
     const enum sy_home home = profile->binaries[idx].home;
-    Dwarf_Addr addr = 0;
 
     drop_text(symbols);
     if (location->given_id != SY_NONE) {
@@ -278,31 +342,18 @@ size_t sy_symbols_lookup(struct sy_symbols *symbols, const struct sy_profile *pr
         frames[0] = (struct sy_frame){.function = name, .file = ""};
         return name != NULL ? 1 : 0;
     }
-    if (home == SY_HOME_SPECIAL) {
+    struct sy_module *const module =
+        home == SY_HOME_SPECIAL ? NULL : module_of(symbols, profile, idx);
+    if (module == NULL) {
         return 0;
     }
-    struct sy_module *const module = module_of(symbols, profile, idx);
-    if (module == NULL || !sy_layout_find(&module->layout, location->offset, &addr)) {
-        return 0;
-    }
-    addr += module->bias;
-
-    frames[0] = (struct sy_frame){.function = "", .file = ""};
-    const size_t count = module->scopes != NULL
-                             ? sy_scopes_lookup(module->scopes, addr - module->debug_bias, frames)
-                             : 0;
+    const size_t count = sy_cache_find(&module->cache, location->offset, frames);
     if (count != 0) {
         return count;
     }
-    GElf_Off offset = 0;
-    GElf_Sym symbol;
-    const char *const name =
-        dwfl_module_addrinfo(module->dwfl_module, addr, &offset, &symbol, NULL, NULL, NULL);
-    /* The nearest symbol before is not good enough: a sized one must reach as far. */
-    if (name == NULL || (symbol.st_size != 0 && offset >= symbol.st_size)) {
-        warn_lack(symbols, module, sy_profile_text(profile, profile->binaries[idx].path_id));
-        return 0;
+    if (module->state == MODULE_FOUND) {
+        open_module(symbols, profile, idx);
     }
-    frames[0].function = readable(symbols, name);
-    return 1;
+    return module->state == MODULE_OPEN ? opened_frames(symbols, profile, module, location, frames)
+                                        : 0;
 }
