@@ -207,12 +207,11 @@ void pf_hook_allocated(uint64_t bytes) {
 }
 
 void pf_hook_thread_started(void **slot) {
-    (void)slot; /* a thread's entry is made with its first sample */
+    pf_thread_started(slot);
 }
 
 void pf_hook_thread_ended(void **slot) {
-    (void)slot;
-    pf_thread_ended();
+    pf_thread_ended(slot);
 }
 
 void pf_lock_stats(struct al_lock_stats *switching, struct al_lock_stats *names,

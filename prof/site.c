@@ -46,6 +46,11 @@ static AL_SPARSE _Atomic(struct pf_site *) first_buckets[BUCKET_COUNT];
 
 static AL_TLS_IE struct pf_thread *self;
 
+/* Where the allocator keeps the same beside the thread's cache, for who buries it; NULL: it has
+ * none yet, or no more.
+ */
+static AL_TLS_IE void **self_slot;
+
 bool pf_site_start(void) {
     if (table.buckets != NULL) {
         return true;
@@ -144,16 +149,13 @@ static void let_go(struct pf_thread *thread) {
     }
 }
 
-struct pf_thread *pf_thread_self(void) {
-    if (AL_LIKELY(self != NULL)) {
-        return self;
-    }
+static struct pf_thread *make_thread(void) {
     const uint64_t uid = atomic_fetch_add(&table.thread_count, 1);
-    self = reuse_thread(uid);
-    if (self != NULL) {
-        return self;
+    struct pf_thread *thread = reuse_thread(uid);
+    if (thread != NULL) {
+        return thread;
     }
-    struct pf_thread *const thread = pf_pool_take(sizeof(struct pf_thread));
+    thread = pf_pool_take(sizeof(struct pf_thread));
     if (thread == NULL) {
         return NULL;
     }
@@ -164,8 +166,17 @@ struct pf_thread *pf_thread_self(void) {
     while (!atomic_compare_exchange_weak_explicit(&table.threads, &thread->next, thread,
                                                   memory_order_release, memory_order_acquire)) {
     }
-    self = thread;
     return thread;
+}
+
+struct pf_thread *pf_thread_self(void) {
+    if (AL_UNLIKELY(self == NULL)) {
+        self = make_thread();
+        if (self_slot != NULL) {
+            *self_slot = self;
+        }
+    }
+    return self;
 }
 
 void pf_thread_set_name(struct pf_thread *thread, const char *name) {
@@ -185,11 +196,22 @@ void pf_thread_copy_name(const struct pf_thread *thread, char name[PF_THREAD_NAM
     al_lock_give(&table.lock);
 }
 
-void pf_thread_ended(void) {
-    struct pf_thread *const thread = self;
+void pf_thread_started(void **slot) {
+    AL_ASSERT(slot != NULL);
+    self_slot = slot;
+    *slot = self;
+}
 
-    if (thread != NULL) {
+void pf_thread_ended(void **slot) {
+    AL_ASSERT(slot != NULL);
+    struct pf_thread *const thread = *slot;
+
+    *slot = NULL;
+    if (slot == self_slot) { /* else another thread's, which ended without a word */
+        self_slot = NULL;
         self = NULL;
+    }
+    if (thread != NULL) {
         while (thread->records != NULL) { /* at most PF_THREAD_RECORD_COUNT_MAX */
             give_record(take_record(thread));
         }

@@ -120,7 +120,12 @@ unsigned pf_site_rate_lg_min(void);
 /* The caller's entry, made if need be; NULL: no memory. All entries: by `next`. */
 struct pf_thread *pf_thread_self(void);
 struct pf_thread *pf_thread_first(void);
-void pf_thread_ended(void);
+
+/* The calling thread has a cache now, with a slot for its entry; and a thread, the calling one or
+ * one that is dead, has no more.
+ */
+void pf_thread_started(void **slot);
+void pf_thread_ended(void **slot);
 void pf_thread_set_name(struct pf_thread *thread, const char *name);
 void pf_thread_copy_name(const struct pf_thread *thread, char name[PF_THREAD_NAME_BYTES]);
 

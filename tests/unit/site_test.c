@@ -16,6 +16,8 @@ enum { SIZE_BYTES = 1000 };
 static const uintptr_t frames[] = {0x1000, 0x2000};
 
 struct job {
+    bool is_silent; /* ends without a word */
+    void *slot;     /* what the allocator keeps for it */
     struct pf_record *record;
     struct pf_thread *thread;
     uint64_t uid;
@@ -26,11 +28,17 @@ static void *run_job(void *arg) {
     const struct al_sampled sampled = {
         .ptr = job, .requested_bytes = SIZE_BYTES, .usable_bytes = SIZE_BYTES, .is_certain = true};
 
+    pf_thread_started(&job->slot);
+    ck_assert_ptr_null(job->slot); /* an entry is made with the first sample */
     job->record = pf_site_add(&sampled, frames, 2);
     ck_assert_ptr_nonnull(job->record);
     job->thread = pf_thread_self();
     job->uid = job->thread->uid;
-    pf_thread_ended();
+    ck_assert_ptr_eq(job->slot, job->thread);
+    if (!job->is_silent) {
+        pf_thread_ended(&job->slot);
+        ck_assert_ptr_null(job->slot);
+    }
     return NULL;
 }
 
@@ -101,6 +109,35 @@ START_TEST(threads_that_come_and_go_do_not_pile_up) {
         entry_count++;
     }
     ck_assert_int_eq(entry_count, 1);
+}
+END_TEST
+
+/* A thread whose end nobody heard of is buried by another one, which keeps its own entry. */
+START_TEST(a_thread_that_ended_without_a_word_is_buried_by_another) {
+    void *own_slot = NULL;
+
+    ck_assert(pf_site_start());
+    pf_thread_started(&own_slot);
+    const struct pf_thread *const own = pf_thread_self();
+    for (int count = 0; count < 20; count++) {
+        struct job job = {.is_silent = true};
+        pthread_t thread;
+        ck_assert_int_eq(pthread_create(&thread, NULL, run_job, &job), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert(atomic_load(&job.thread->is_live));
+        pf_thread_ended(&job.slot);
+        ck_assert(!atomic_load(&job.thread->is_live));
+        pf_site_remove(job.record);
+    }
+    ck_assert_ptr_eq(pf_thread_self(), own);
+    ck_assert_ptr_eq(own_slot, own);
+    size_t entry_count = 0;
+    for (const struct pf_thread *thread = pf_thread_first(); thread != NULL;
+         thread = thread->next) {
+        entry_count++;
+    }
+    ck_assert_uint_eq(entry_count, 2);
+    pf_thread_ended(&own_slot);
 }
 END_TEST
 
@@ -182,6 +219,7 @@ int main(void) {
     tcase_add_test(tcase, an_entry_with_live_samples_stays_its_threads);
     tcase_add_test(tcase, an_entry_is_used_again_once_its_samples_are_freed);
     tcase_add_test(tcase, threads_that_come_and_go_do_not_pile_up);
+    tcase_add_test(tcase, a_thread_that_ended_without_a_word_is_buried_by_another);
     tcase_add_test(tcase, a_reset_forgets_and_late_frees_do_no_harm);
     tcase_add_test(tcase, the_lowest_rate_since_a_reset_is_kept);
     return suite_run(tcase, "site", 30);
