@@ -12,6 +12,7 @@
 #include "alloc/control.h"
 #include "alloc/malloc.h"
 #include "alloc/meta.h"
+#include "tests/support/shadow.h"
 #include "tests/support/suite.h"
 
 #include <limits.h>
@@ -311,6 +312,82 @@ START_TEST(many_threads_keep_their_caches_and_a_fork_drops_them) {
 }
 END_TEST
 
+/* ---- everything at once ---- */
+
+enum { STORM_THREAD_COUNT = 5, STORM_WAVE_COUNT = 6, STORM_TURN_COUNT = 60, STORM_ARENA_COUNT = 3 };
+
+static unsigned storm_arenas[STORM_ARENA_COUNT];
+
+/* What a program may ask for at any time, of itself or of all. */
+static void disturb(uint64_t random) {
+    uint64_t sums[2];
+
+    switch (random % 12) {
+    case 0:
+        (void)al_thread_tcache_flush(); /* EFAULT without a cache */
+        break;
+    case 1:
+        al_thread_tcache_set_enabled((random & 256) != 0);
+        break;
+    case 2:
+        ck_assert_int_eq(al_thread_arena_set(storm_arenas[(random >> 8) % STORM_ARENA_COUNT]), 0);
+        break;
+    case 3:
+        al_sample_set((random & 256) != 0, (unsigned)(random >> 10) % 24);
+        break;
+    case 4:
+        al_sample_set_thread((random & 256) != 0);
+        break;
+    case 5:
+        ck_assert_ptr_nonnull(al_thread_allocated_ptr());
+        break;
+    case 6:
+        ck_assert_int_eq(al_arena_purge(storm_arenas[(random >> 8) % STORM_ARENA_COUNT]), 0);
+        break;
+    case 7:
+        al_threads_sum(&sums[0], &sums[1]);
+        break;
+    default:
+        ck_assert_uint_ge(al_thread_allocated_bytes(), 0);
+    }
+}
+
+static void *storm(void *arg) {
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+
+    for (int turn = 0; turn < STORM_TURN_COUNT; turn++) {
+        disturb(suite_random(&random));
+        shadow_run(&random, 100, (size_t)64 << suite_random(&random) % 14);
+    }
+    return NULL;
+}
+
+/* Threads come and go, blocks change hands, and each of them changes everything all the time. */
+START_TEST(a_storm_of_control_loses_nothing) {
+    uint64_t random = suite_seed(41);
+
+    al_init();
+    for (int idx = 0; idx < STORM_ARENA_COUNT; idx++) {
+        ck_assert_int_eq(al_arena_create(&storm_arenas[idx]), 0);
+    }
+    const uint64_t bytes_before = live_bytes();
+    for (int wave = 0; wave < STORM_WAVE_COUNT; wave++) {
+        pthread_t threads[STORM_THREAD_COUNT];
+        for (int idx = 0; idx < STORM_THREAD_COUNT; idx++) {
+            const uintptr_t seed = suite_random(&random) | 1;
+            ck_assert_int_eq(pthread_create(&threads[idx], NULL, storm, (void *)seed), 0);
+        }
+        for (int idx = 0; idx < STORM_THREAD_COUNT; idx++) {
+            ck_assert_int_eq(pthread_join(threads[idx], NULL), 0);
+        }
+    }
+    al_sample_set(false, 19);
+    shadow_clear();
+    ck_assert_uint_eq(live_bytes(), bytes_before);
+    al_audit_all();
+}
+END_TEST
+
 START_TEST(a_thread_that_changes_its_arena_takes_nothing_along) {
     unsigned arena_idx = 0;
     const unsigned home_idx = al_thread_arena_get();
@@ -376,6 +453,7 @@ int main(void) {
     }
     tcase_add_test(tcase, blocks_outlive_their_thread);
     tcase_add_test(tcase, many_threads_keep_their_caches_and_a_fork_drops_them);
+    tcase_add_test(tcase, a_storm_of_control_loses_nothing);
     tcase_add_test(tcase, a_thread_that_changes_its_arena_takes_nothing_along);
     tcase_add_test(tcase, counters_by_address_are_exact_at_once);
     return suite_run(tcase, "thread", 60);
