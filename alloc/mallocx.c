@@ -82,15 +82,17 @@ void *al_mallocx(size_t size_bytes, int flags) {
         return no_memory();
     }
     struct al_arena *const arena = arena_of(flags);
+    const bool is_zero_wanted = (flags & FLAG_ZERO) != 0;
     bool is_zeroed = false;
-    void *const ptr = arena != NULL
-                          ? al_request_malloc_past(arena, explicit_of(flags), size_bytes,
-                                                   align_of(flags), &is_zeroed)
-                          : al_request_malloc_aligned(size_bytes, align_of(flags), &is_zeroed);
+    bool *const zeroed = is_zero_wanted ? &is_zeroed : NULL; /* asking for it costs */
+    void *const ptr =
+        arena != NULL
+            ? al_request_malloc_past(arena, explicit_of(flags), size_bytes, align_of(flags), zeroed)
+            : al_request_malloc_aligned(size_bytes, align_of(flags), zeroed);
     if (ptr == NULL) {
         return no_memory();
     }
-    if ((flags & FLAG_ZERO) != 0 && !is_zeroed) {
+    if (is_zero_wanted && !is_zeroed) {
         memset(ptr, 0, al_request_usable_bytes(ptr));
     }
     return ptr;
