@@ -10,6 +10,8 @@
 #include "alloc/class.h"
 #include "alloc/control.h"
 #include "alloc/malloc.h"
+#include "alloc/options.h"
+#include "tests/support/dies.h"
 #include "tests/support/suite.h"
 
 #include <errno.h>
@@ -165,6 +167,48 @@ START_TEST(what_cannot_be_had_is_null_and_leaves_errno_alone) {
     ck_assert_int_eq(errno, ERRNO_BEFORE);
     assert_bytes(kept, 0, 300, 0x21);
     al_free(kept);
+}
+END_TEST
+
+/* Under opt.xmalloc each of them ends the process instead. */
+static void ask_with(int flags) {
+    al_init();
+    al_options.xmalloc = true;
+    (void)al_mallocx(AL_SIZE_MAX_BYTES, flags);
+}
+
+static void ask_plain(void) {
+    ask_with(0);
+}
+
+static void ask_zero(void) {
+    ask_with(FLAG_ZERO);
+}
+
+static void ask_uncached(void) {
+    ask_with(FLAG_NO_TCACHE | 4);
+}
+
+static void resize_with(int flags) {
+    void *const ptr = al_mallocx(100, 0);
+
+    al_options.xmalloc = true;
+    (void)al_rallocx(ptr, AL_SIZE_MAX_BYTES, flags);
+}
+
+static void resize_plain(void) {
+    resize_with(0);
+}
+
+static void resize_uncached(void) {
+    resize_with(FLAG_NO_TCACHE);
+}
+
+START_TEST(xmalloc_ends_the_process_whatever_the_flags) {
+    static void (*const runs[])(void) = {ask_plain, ask_zero, ask_uncached, resize_plain,
+                                         resize_uncached};
+
+    assert_dies(runs[_i], "tally: out of memory\n");
 }
 END_TEST
 
@@ -336,6 +380,7 @@ int main(void) {
     tcase_add_test(tcase, an_arena_is_the_one_asked_for);
     tcase_add_test(tcase, without_a_cache_blocks_come_and_go_one_by_one);
     tcase_add_test(tcase, what_cannot_be_had_is_null_and_leaves_errno_alone);
+    tcase_add_loop_test(tcase, xmalloc_ends_the_process_whatever_the_flags, 0, 5);
     tcase_add_test(tcase, nallocx_knows_what_cannot_be);
     tcase_add_loop_test(tcase, rallocx_keeps_the_common_part_and_zeroes_what_is_new, 0,
                         FEWER_COUNT);
