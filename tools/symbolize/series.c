@@ -99,7 +99,7 @@ static void note_slope(struct sy_trend *trend, const struct site *site, double *
     }
     qsort(slopes, pair_count, sizeof(*slopes), compare_doubles);
     const double variance = n * (n - 1) * (2 * n + 5) / 18;
-    const double reach = sy_student_quantile(alpha, INFINITY) * sqrt(variance);
+    const double reach = sy_student_quantile(alpha, (double)INFINITY) * sqrt(variance);
     const double low = floor(((double)pair_count - reach) / 2);
     const double high = ceil(((double)pair_count + reach) / 2);
     trend->slope = pair_count % 2 == 1 ? slopes[pair_count / 2]
@@ -107,7 +107,7 @@ static void note_slope(struct sy_trend *trend, const struct site *site, double *
     trend->slope_low = slopes[low > 0 ? (size_t)low : 0];
     trend->slope_high = slopes[high < (double)pair_count ? (size_t)high : pair_count - 1];
     const double z = sign_sum == 0 ? 0 : (fabs(sign_sum) - 1) / sqrt(variance);
-    trend->trend_p = sy_student_two_sided(z, INFINITY);
+    trend->trend_p = sy_student_two_sided(z, (double)INFINITY);
 }
 
 /* Deaths in the exposure of all that was held: the Poisson bound on the rate, turned over. */
