@@ -6,6 +6,7 @@
 
 #include "alloc/bits.h"
 #include "alloc/control.h"
+#include "alloc/decay.h"
 #include "alloc/meta.h"
 #include "alloc/os.h"
 #include "alloc/purge.h"
@@ -275,7 +276,7 @@ ssize_t al_arenas_decay_ms_get(enum al_stale stale) {
 }
 
 int al_arenas_decay_ms_set(enum al_stale stale, ssize_t decay_ms) {
-    if (decay_ms < -1) {
+    if (!al_decay_is_valid_ms(decay_ms)) {
         return EFAULT;
     }
     atomic_store(&table.decay_ms[stale], decay_ms);

@@ -6,6 +6,7 @@
 
 #include "alloc/arena.h"
 #include "alloc/bits.h"
+#include "alloc/decay.h"
 #include "alloc/large.h"
 #include "alloc/map.h"
 #include "alloc/os.h"
@@ -78,7 +79,7 @@ int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *deca
 int al_arena_decay_ms_set(unsigned arena_idx, enum al_stale stale, ssize_t decay_ms) {
     struct al_arena *const arena = al_arena_get(arena_idx);
 
-    if (arena == NULL || decay_ms < -1 || !al_arena_enter(arena)) {
+    if (arena == NULL || !al_decay_is_valid_ms(decay_ms) || !al_arena_enter(arena)) {
         return EFAULT;
     }
     al_purge_set_decay_ms(&arena->runs, stale, decay_ms);

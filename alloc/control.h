@@ -72,6 +72,7 @@ size_t al_extent_table_bytes(void);
 int al_arena_purge(unsigned arena_idx);
 int al_arena_decay(unsigned arena_idx);
 int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *decay_ms);
+/* EFAULT: no such arena, or below -1, or more than 2^64 ns. */
 int al_arena_decay_ms_set(unsigned arena_idx, enum al_stale stale, ssize_t decay_ms);
 
 /* Of arenas made later. */

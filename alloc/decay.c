@@ -26,7 +26,7 @@ uint32_t al_decay_keep_share(unsigned age_steps) {
 }
 
 void al_decay_init(struct al_decay *decay, ssize_t decay_ms, uint64_t now_ns) {
-    AL_ASSERT(decay_ms >= -1);
+    AL_ASSERT(al_decay_is_valid_ms(decay_ms));
     memset(decay, 0, sizeof(*decay));
     decay->decay_ms = decay_ms;
     decay->step_ns =

@@ -18,6 +18,13 @@
 
 enum { AL_DECAY_STEP_COUNT = 200 };
 
+/* jemalloc's bound: what 2^64 nanoseconds hold in whole seconds. More would wrap, perhaps to 0. */
+#define AL_DECAY_MS_MAX ((ssize_t)18446744072000)
+
+AL_INLINE bool al_decay_is_valid_ms(ssize_t decay_ms) {
+    return decay_ms >= -1 && decay_ms <= AL_DECAY_MS_MAX;
+}
+
 struct al_decay {
     ssize_t decay_ms;                      /* -1 never, 0 at once */
     uint64_t step_ns;                      /* decay_ms / 200, at least 1 */
@@ -28,6 +35,7 @@ struct al_decay {
     uint32_t backlog[AL_DECAY_STEP_COUNT]; /* [199] is the newest step */
 };
 
+/* decay_ms is valid. */
 void al_decay_init(struct al_decay *decay, ssize_t decay_ms, uint64_t now_ns);
 
 /* Moves time on; to be called before granules become dirty, too, so that they count from now.

@@ -61,7 +61,7 @@ struct al_runs {
     size_t free_granules;
     size_t stale_granules[AL_STALE_COUNT]; /* parts of free_granules */
     size_t huge_bytes;                     /* in mappings of their own */
-    size_t large_bytes;                    /* usable bytes of large allocations, huge ones too */
+    size_t large_bytes;                    /* whole granules of large allocations, huge ones too */
     uint64_t large_malloc_count, large_free_count;
     struct al_user_extent *user_extents, *user_unused; /* lists: in use, and to be used again */
     struct al_purge_counts purged[AL_STALE_COUNT];

@@ -8,6 +8,7 @@
 #include "alloc/arena.h"
 #include "alloc/class.h"
 #include "alloc/control.h"
+#include "alloc/decay.h"
 #include "alloc/malloc.h"
 #include "alloc/mallocx.h"
 #include "alloc/purge.h"
@@ -176,6 +177,26 @@ START_TEST(each_kind_of_decay_is_set_by_itself) {
 }
 END_TEST
 
+/* A time that does not fit a step's nanoseconds would be a step of none. */
+START_TEST(times_beyond_all_clocks_are_refused) {
+    static const ssize_t refused_ms[] = {SSIZE_MAX, (ssize_t)1 << 58, AL_DECAY_MS_MAX + 1, -2,
+                                         -SSIZE_MAX - 1};
+    ssize_t decay_ms = 0;
+
+    for (size_t n = 0; n < AL_ARRAY_COUNT(refused_ms); n++) {
+        ck_assert_int_eq(al_arena_decay_ms_set(arena_idx, AL_STALE_DIRTY, refused_ms[n]), EFAULT);
+        ck_assert_int_eq(al_arenas_decay_ms_set(AL_STALE_DIRTY, refused_ms[n]), EFAULT);
+        ck_assert_int_eq(al_arena_decay_ms_get(arena_idx, AL_STALE_DIRTY, &decay_ms), 0);
+        ck_assert_int_eq(decay_ms, -1);
+    }
+    ck_assert_int_eq(al_arena_decay_ms_set(arena_idx, AL_STALE_DIRTY, AL_DECAY_MS_MAX), 0);
+    give(take(MIB));
+    ck_assert_int_eq(al_thread_tcache_flush(), 0);
+    ck_assert_int_eq(al_arena_decay(arena_idx), 0);
+    ck_assert_uint_gt(runs->stale_granules[AL_STALE_DIRTY], 0);
+}
+END_TEST
+
 /* ---- size classes ---- */
 
 START_TEST(small_sizes_are_those_of_the_classes) {
@@ -218,6 +239,7 @@ int main(void) {
     tcase_add_test(tcase, purging_takes_the_slab_that_waits_for_a_sample);
     tcase_add_test(tcase, arenas_there_are_not_are_refused);
     tcase_add_test(tcase, each_kind_of_decay_is_set_by_itself);
+    tcase_add_test(tcase, times_beyond_all_clocks_are_refused);
     tcase_add_test(tcase, small_sizes_are_those_of_the_classes);
     tcase_add_test(tcase, large_sizes_are_jemallocs);
     return suite_run(tcase, "control", 60);

@@ -7,6 +7,8 @@
 #include "alloc/decay.h"
 #include "tests/support/suite.h"
 
+#include <limits.h>
+
 enum { DECAY_MS = 10000, DIRTY_GRANULES = 100000 };
 
 static const uint64_t step_ns = (uint64_t)DECAY_MS * 1000000 / AL_DECAY_STEP_COUNT;
@@ -80,6 +82,23 @@ START_TEST(never_and_at_once_have_no_curve) {
 }
 END_TEST
 
+START_TEST(every_valid_time_has_steps) {
+    static const ssize_t valid_ms[] = {1, 199, 200, 10000, AL_DECAY_MS_MAX};
+    struct al_decay decay;
+
+    for (size_t n = 0; n < AL_ARRAY_COUNT(valid_ms); n++) {
+        ck_assert(al_decay_is_valid_ms(valid_ms[n]));
+        al_decay_init(&decay, valid_ms[n], 0);
+        ck_assert_uint_eq(decay.step_ns, (uint64_t)valid_ms[n] * 1000000 / AL_DECAY_STEP_COUNT);
+        ck_assert_uint_ge(decay.step_ns, 1);
+        ck_assert(al_decay_advance(&decay, UINT64_MAX, 5000));
+    }
+    ck_assert(al_decay_is_valid_ms(-1) && al_decay_is_valid_ms(0));
+    ck_assert(!al_decay_is_valid_ms(-2) && !al_decay_is_valid_ms(AL_DECAY_MS_MAX + 1));
+    ck_assert(!al_decay_is_valid_ms(SSIZE_MAX) && !al_decay_is_valid_ms((ssize_t)1 << 58));
+}
+END_TEST
+
 int main(void) {
     TCase *const tcase = tcase_create("decay");
 
@@ -88,5 +107,6 @@ int main(void) {
     tcase_add_test(tcase, time_counts_in_whole_steps);
     tcase_add_test(tcase, a_long_sleep_ends_all_of_it);
     tcase_add_test(tcase, never_and_at_once_have_no_curve);
+    tcase_add_test(tcase, every_valid_time_has_steps);
     return suite_run(tcase, "decay", 30);
 }
