@@ -4,11 +4,11 @@
  *
  * Owns:    a cache of rules by address, shared by all threads: 8 KiB, growing to 512 KiB as a
  *          program turns out to have more call sites.
- * Threads: any, also in a signal handler, during dlopen and in a child of fork: it takes no lock
- *          and allocates nothing of the program's.
- * Fails:   pf_walk_tables says so when a frame needs more than the cache's rules can say.
- *          Whatever the tables claim, memory outside the stack is not read: beyond the thread's
- *          own stack (a coroutine's, a signal's) the kernel is asked first.
+ *          And the last walks of some 30 threads, 1.5 KiB each: what still stands is not walked
+ * again. Threads: any, also in a signal handler, during dlopen and in a child of fork: it takes no
+ * lock and allocates nothing of the program's. Fails:   pf_walk_tables says so when a frame needs
+ * more than the cache's rules can say. Whatever the tables claim, memory outside the stack is not
+ * read: beyond the thread's own stack (a coroutine's, a signal's) the kernel is asked first.
  */
 #ifndef PF_WALK_H
 #define PF_WALK_H

@@ -30,7 +30,9 @@ enum {
      * stack it runs on; most are 8 MiB.
      */
     STACK_BYTES_MAX = 16 << 20,
-    OWN_FRAMES_MAX = 32, /* between a sample and the program's call; some ten in truth */
+    MEMO_FRAMES_MAX = 48, /* 32 bytes each */
+    MEMO_LG = 5,          /* memos, as a power of two */
+    OWN_FRAMES_MAX = 32,  /* between a sample and the program's call; some ten in truth */
     /* Below the stack pointer, and nobody's to overwrite: where a function that was interrupted in
      * its last instructions has left what it restored (psABI 3.2.2).
      */
@@ -125,6 +127,7 @@ static AL_COLD uint64_t learn(struct table *table, const struct pf_object *objec
 
 struct walk {
     uintptr_t pc, sp, rbp;
+    uintptr_t rbp_at;       /* where rbp was read by the last step; 0: it was kept */
     uintptr_t readable_end; /* [sp, readable_end) is stack */
     bool is_exact;          /* pc is where it was interrupted, not a return address */
     struct pf_object object;
@@ -141,6 +144,14 @@ static uintptr_t first_stack_end(void) {
         atomic_store_explicit(&known, end, memory_order_relaxed);
     }
     return end;
+}
+
+/* Where this thread's own data is. */
+AL_INLINE uintptr_t thread_data(void) {
+    uintptr_t thread = 0;
+
+    __asm__("mov %%fs:0, %0" : "=r"(thread));
+    return thread;
 }
 
 /* Of this thread's stack, how much below its own data was found to be there, page by page. */
@@ -179,9 +190,8 @@ static AL_NOINLINE uintptr_t find_stack_end(uintptr_t sp, uintptr_t thread) {
  * first thread, where the kernel says. Of another stack (a coroutine's) we know what we have seen.
  */
 static uintptr_t stack_end(uintptr_t sp) {
-    uintptr_t thread = 0;
+    const uintptr_t thread = thread_data();
 
-    __asm__("mov %%fs:0, %0" : "=r"(thread));
     if (thread - sp <= own_stack_bytes) {
         return thread;
     }
@@ -287,6 +297,7 @@ AL_INLINE bool step(struct walk *walk, struct pf_rule rule) {
         return false;
     }
     walk->sp = cfa;
+    walk->rbp_at = rule.rbp != PF_SAVED_SAME ? rbp_at : 0;
     walk->is_exact = false;
     return true;
 }
@@ -319,22 +330,179 @@ static bool leave(struct walk *walk, struct pf_code own) {
     return true;
 }
 
+/* ---- the memo ---- */
+
+/* A frame of a walk that was: where the walk was, and where it read the caller's rbp (0: it
+ * was kept). The return address lies below the caller's sp.
+ */
+struct memo_frame {
+    uintptr_t pc, sp, rbp, rbp_at;
+};
+
+/* A walk that comes to a frame in the state it was in then, and finds the two words unchanged that
+ * led to the caller, is at the caller in the state it was in then: by no other rule, for a library
+ * is not unloaded under its own frames. So a walk that differs from the last one by its innermost
+ * frames reads two words for each of the others, and asks for no rule.
+ */
+struct memo {
+    _Atomic bool is_busy; /* a walk's; another one does without */
+    bool is_ended;        /* the last frame is the outermost */
+    uint32_t count;
+    struct memo_frame frames[MEMO_FRAMES_MAX]; /* the innermost first: sp ascends */
+};
+
+/* Threads share them by a hash: what another thread left is not believed, it is on another stack.
+ * Not in thread-local storage, where so much would keep the library from being opened late.
+ */
+static AL_SPARSE struct memo memos[1 << MEMO_LG];
+
+/* Of the walk that is under way. */
+struct record {
+    struct memo *memo; /* NULL: it does without */
+    bool is_on;
+    bool is_joined;  /* frames go on in the memo itself */
+    uint32_t cursor; /* frames of the memo before it lie below the walk */
+    uint32_t count;
+    struct memo_frame fresh[MEMO_FRAMES_MAX];
+};
+
+/* The last frame of the memo from `at` on that stands as it did. */
+static uint32_t still_standing(const struct walk *walk, const struct memo *memo, uint32_t at) {
+    for (; at + 1 < memo->count; at++) {
+        const struct memo_frame *const frame = &memo->frames[at];
+        const struct memo_frame *const caller = frame + 1;
+        if (caller->sp > walk->readable_end || *(const uintptr_t *)(caller->sp - 8) != caller->pc ||
+            (frame->rbp_at != 0 && (frame->rbp_at + sizeof(uintptr_t) > walk->readable_end ||
+                                    *(const uintptr_t *)frame->rbp_at != caller->rbp))) {
+            break;
+        }
+    }
+    return at;
+}
+
+/* The memo becomes the walk so far and its own frames from `first` to `last`. */
+static void join_at(struct record *record, uint32_t first, uint32_t last) {
+    struct memo *const memo = record->memo;
+    const uint32_t room = MEMO_FRAMES_MAX - record->count;
+    const uint32_t kept = last - first + 1 < room ? last - first + 1 : room;
+
+    memo->is_ended = memo->is_ended && last + 1 == memo->count && kept == last - first + 1;
+    if (record->count != first) {
+        memmove(&memo->frames[record->count], &memo->frames[first], kept * sizeof(memo->frames[0]));
+    }
+    memcpy(memo->frames, record->fresh, record->count * sizeof(memo->frames[0]));
+    memo->count = record->count + kept;
+    record->is_joined = true;
+    record->is_on = kept == last - first + 1;
+}
+
+/* Takes over what still stands of the memo, if the walk has come to a frame of it: the walk is then
+ * at the last of these frames, and all of them are in `frames`. False: it has not.
+ */
+static bool join(struct walk *walk, struct record *record, uintptr_t *frames, uint32_t room,
+                 uint32_t *count) {
+    const struct memo *const memo = record->memo;
+
+    while (record->cursor < memo->count && memo->frames[record->cursor].sp < walk->sp) {
+        record->cursor++;
+    }
+    const uint32_t first = record->cursor;
+    const struct memo_frame *const frame = &memo->frames[first];
+    if (first == memo->count || frame->sp != walk->sp || frame->pc != walk->pc ||
+        frame->rbp != walk->rbp) {
+        return false;
+    }
+    const uint32_t last = still_standing(walk, memo, first);
+    for (uint32_t idx = first; idx <= last && *count < room; idx++) {
+        frames[(*count)++] = memo->frames[idx].pc;
+    }
+    walk->pc = memo->frames[last].pc;
+    walk->sp = memo->frames[last].sp;
+    walk->rbp = memo->frames[last].rbp;
+    join_at(record, first, last);
+    return true;
+}
+
+/* Enters the frame that the walk is at. */
+AL_INLINE void note(struct record *record, const struct walk *walk) {
+    const struct memo_frame frame = {walk->pc, walk->sp, walk->rbp, 0};
+    uint32_t *const count = record->is_joined ? &record->memo->count : &record->count;
+
+    if (AL_UNLIKELY(*count == MEMO_FRAMES_MAX)) {
+        record->is_on = false;
+        return;
+    }
+    (record->is_joined ? record->memo->frames : record->fresh)[(*count)++] = frame;
+}
+
+/* The walk has gone to the caller of the frame that was noted last. */
+AL_INLINE void note_step(struct record *record, const struct walk *walk, enum pf_step step) {
+    if (record->is_joined) {
+        record->memo->frames[record->memo->count - 1].rbp_at = walk->rbp_at;
+    } else {
+        record->fresh[record->count - 1].rbp_at = walk->rbp_at;
+    }
+    /* Others read more than two words, or go to another stack. */
+    record->is_on = step == PF_STEP_RSP || step == PF_STEP_RBP;
+}
+
+AL_INLINE void begin_record(struct record *record) {
+    struct memo *const memo =
+        &memos[(thread_data() * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - MEMO_LG)];
+
+    record->is_on = !atomic_exchange_explicit(&memo->is_busy, true, memory_order_acquire);
+    record->memo = record->is_on ? memo : NULL;
+    record->is_joined = false;
+    record->cursor = 0;
+    record->count = 0;
+}
+
+AL_INLINE void end_record(const struct record *record, bool is_ended) {
+    struct memo *const memo = record->memo;
+
+    if (memo == NULL) {
+        return;
+    }
+    if (!record->is_joined) {
+        memcpy(memo->frames, record->fresh, record->count * sizeof(memo->frames[0]));
+        memo->count = record->count;
+    }
+    memo->is_ended = is_ended && record->is_on;
+    atomic_store_explicit(&memo->is_busy, false, memory_order_release);
+}
+
 AL_NOINLINE uint32_t pf_walk_tables(uintptr_t *frames, uint32_t depth_max, struct pf_code own,
                                     bool *is_whole) {
     AL_ASSERT(frames != NULL && depth_max > 0 && own.low <= own.high);
     struct walk walk = {.is_exact = false};
+    struct record record;
     struct pf_rule rule = {.step = PF_STEP_NONE};
     uint32_t count = 0;
 
     BEGIN_AT_CALLER(&walk);
     (void)leave(&walk, own);
+    begin_record(&record);
     while (count < depth_max && walk.pc != 0) {
-        frames[count++] = walk.pc;
         rule.step = PF_STEP_NONE;
+        if (record.is_on && !record.is_joined && join(&walk, &record, frames, depth_max, &count)) {
+            if (record.memo->is_ended) {
+                rule.step = PF_STEP_END;
+                break;
+            }
+        } else {
+            frames[count++] = walk.pc;
+            if (record.is_on) {
+                note(&record, &walk);
+            }
+        }
         if (!rule_at(&walk, walk.pc - (walk.is_exact ? 0 : 1), &rule) || !step(&walk, rule)) {
             break;
         }
+        if (record.is_on) {
+            note_step(&record, &walk, rule.step);
+        }
     }
+    end_record(&record, rule.step == PF_STEP_END);
     *is_whole = rule.step != PF_STEP_OTHER;
     return count;
 }

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,13 @@
 #include <unistd.h>
 #include <unwind.h>
 
-enum { DEPTH_MAX = 256, LEAVING_DEPTH_MAX = 8, LINE_BYTES = 512, STACKS_SHOWN_MAX = 5 };
+enum {
+    DEPTH_MAX = 256,
+    LEAVING_DEPTH_MAX = 8,
+    LINE_BYTES = 512,
+    SPARE_BYTES = 1 << 20,
+    STACKS_SHOWN_MAX = 5
+};
 
 /* What a stack turned out to be. */
 enum verdict {
@@ -177,13 +184,68 @@ static void handle(int number) {
     walk();
 }
 
+/* ---- malloc ---- */
+
+/* libunwind allocates where it finds no unwind data (it looks for .debug_frame), also in a signal
+ * handler that has interrupted malloc: then it gets memory of ours, which is never used again.
+ */
+static union {
+    char bytes[SPARE_BYTES];
+    max_align_t align;
+} spare;
+static _Atomic size_t spare_used;
+
+static void *take_spare(size_t size_bytes) {
+    const size_t bytes = (size_bytes + 2 * sizeof(max_align_t) - 1) & -sizeof(max_align_t);
+    const size_t at = atomic_fetch_add(&spare_used, bytes);
+
+    if (at + bytes > sizeof(spare.bytes)) {
+        return NULL;
+    }
+    memcpy(spare.bytes + at, &size_bytes, sizeof(size_bytes));
+    return spare.bytes + at + sizeof(max_align_t);
+}
+
+static bool is_spare(const void *ptr) {
+    return (uintptr_t)ptr - (uintptr_t)spare.bytes < sizeof(spare.bytes);
+}
+
 void *__libc_malloc(size_t size_bytes);
+void *__libc_calloc(size_t count, size_t size_bytes);
+void *__libc_realloc(void *ptr, size_t size_bytes);
+void __libc_free(void *ptr);
 
 __attribute__((visibility("default"))) void *malloc(size_t size_bytes) {
+    if (is_busy) {
+        return take_spare(size_bytes);
+    }
     if (corpus.is_ready && ++malloc_count % corpus.stride == 0) {
         walk();
     }
     return __libc_malloc(size_bytes);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t size_bytes) {
+    return is_busy ? take_spare(count * size_bytes) : __libc_calloc(count, size_bytes);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *ptr, size_t size_bytes) {
+    if (!is_busy && !is_spare(ptr)) {
+        return __libc_realloc(ptr, size_bytes);
+    }
+    size_t old_bytes = 0;
+    void *const moved = malloc(size_bytes);
+    if (moved != NULL && is_spare(ptr)) {
+        memcpy(&old_bytes, (const char *)ptr - sizeof(max_align_t), sizeof(old_bytes));
+        memcpy(moved, ptr, old_bytes < size_bytes ? old_bytes : size_bytes);
+    }
+    return moved;
+}
+
+__attribute__((visibility("default"))) void free(void *ptr) {
+    if (!is_busy && !is_spare(ptr)) {
+        __libc_free(ptr);
+    }
 }
 
 static long read_number(const char *name, long fallback) {

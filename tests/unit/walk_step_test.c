@@ -17,7 +17,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-enum { LEAVING_DEPTH_MAX = 8 };
+enum { LEAVING_DEPTH_MAX = 16 };
 
 static const struct pf_code no_own; /* no code is left out */
 

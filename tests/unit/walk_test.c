@@ -22,7 +22,7 @@
 
 static const struct pf_code no_own; /* no code is left out */
 
-enum { COROUTINE_BYTES = 64 * 1024, HOSTILE_COUNT = 10000 };
+enum { COROUTINE_BYTES = 64 * 1024, HOSTILE_COUNT = 10000, WANDER_COUNT = 300 };
 
 /* ---- frames of all kinds ---- */
 
@@ -221,10 +221,12 @@ __asm__(".text\n"
         ".size walk_test_call_bent, .-walk_test_call_bent\n");
 
 static void assert_ends_in(uintptr_t low, uintptr_t bytes) {
+    const uint32_t count = walk_seen.ours.count;
+
     ck_assert_uint_eq(walk_seen.count, 1);
     ck_assert_uint_eq(walk_seen.part_count, 0);
-    ck_assert_uint_eq(walk_seen.ours.count, 3); /* walk_twice, walk_twice_here, and there */
-    ck_assert(walk_seen.ours.pcs[2] - low < bytes);
+    ck_assert(count == 3 || count == 4); /* what walks, walk_twice_here, and there */
+    ck_assert(walk_seen.ours.pcs[count - 1] - low < bytes);
     walk_twice_assert("code without unwind data");
 }
 
@@ -355,6 +357,118 @@ START_TEST(nothing_behind_a_coroutines_stack_is_read) {
 }
 END_TEST
 
+/* ---- what is remembered of the last walk ---- */
+
+/* Frames of few sizes and few callers, so that another frame often stands where one stood, with
+ * the same callers or with others, at the next walk.
+ */
+static AL_NOINLINE void wander(uint64_t *state, int depth);
+
+static AL_NOINLINE void wander_realigned(uint64_t *state, int depth) {
+    _Alignas(64) volatile char block[64];
+
+    block[0] = (char)depth;
+    wander(state, depth);
+    ck_assert_int_eq(block[0], (char)depth);
+}
+
+static AL_NOINLINE void wander(uint64_t *state, int depth) {
+    const size_t bytes = 16 * (1 + (suite_random(state) >> 8) % 4);
+    volatile char *const block = alloca(bytes);
+
+    block[0] = 1;
+    for (uint64_t turn = (suite_random(state) >> 8) % 3; depth > 0 && turn > 0; turn--) {
+        const uint64_t way = (suite_random(state) >> 8) % 8;
+        if (way == 0) {
+            wander_realigned(state, depth - 1);
+        } else if (way < 4) {
+            wander(state, depth - 1);
+        } else {
+            wander(state, depth - 1 - (depth > 1 ? 1 : 0));
+        }
+    }
+    if ((suite_random(state) >> 8) % 2 == 0) {
+        walk_twice_here();
+    }
+    ck_assert_int_eq(block[0], 1);
+}
+
+START_TEST(stacks_that_resemble_the_last_one) {
+    uint64_t state = suite_seed(7);
+
+    walk_twice_begin();
+    for (int round = 0; round < WANDER_COUNT; round++) {
+        wander(&state, 12);
+    }
+    ck_assert_uint_gt(walk_seen.count, WANDER_COUNT);
+    walk_twice_assert("stacks that resemble each other");
+}
+END_TEST
+
+/* More frames than are remembered, again and again, from two places. */
+START_TEST(deep_stacks_that_resemble_the_last_one) {
+    walk_twice_begin();
+    for (int depth = 30; depth < 130; depth += 3) {
+        ck_assert_int_eq(recurse(depth), depth);
+        ck_assert_int_eq(recurse(depth), depth);
+        ck_assert_int_eq(recurse(depth + 1), depth + 1);
+    }
+    walk_twice_assert("deep stacks that resemble each other");
+}
+END_TEST
+
+static AL_NOINLINE int recurse_and_raise(int depth) {
+    if (depth > 0) {
+        return recurse_and_raise(depth - 1) + 1;
+    }
+    return raise(SIGUSR2);
+}
+
+/* The handler's frames stand at the same place each time, above others. */
+START_TEST(signals_on_a_stack_of_their_own) {
+    make_alternate_stack();
+    set_handler(SIGUSR2, SA_ONSTACK);
+    walk_twice_begin();
+    for (int depth = 0; depth < 40; depth++) {
+        ck_assert_int_eq(recurse_and_raise(depth * 7 % 11), depth * 7 % 11);
+    }
+    walk_twice_assert("signals on a stack of their own");
+}
+END_TEST
+
+static uintptr_t dive_end;
+
+static AL_NOINLINE int dive(void) {
+    if ((uintptr_t)__builtin_frame_address(0) > dive_end) {
+        return dive() + 1;
+    }
+    walk_twice_here();
+    return 0;
+}
+
+static void dive_on_coroutine(void) {
+    ck_assert_int_gt(dive(), 0);
+}
+
+/* What was remembered goes on where now the stack has ended: at every offset of its frames. */
+START_TEST(a_stack_that_has_become_smaller) {
+    const struct guarded stack = guarded_make(COROUTINE_BYTES);
+    uint8_t *const middle = stack.low + COROUTINE_BYTES / 2;
+
+    walk_twice_begin();
+    for (size_t offset = 0; offset < 512; offset += 16) {
+        const struct guarded half = {stack.low, middle - offset};
+        ck_assert_int_eq(mprotect(middle, COROUTINE_BYTES / 2, PROT_READ | PROT_WRITE), 0);
+        dive_end = (uintptr_t)middle - 1500; /* past the middle, by fewer frames than are kept */
+        run_on(&stack, dive_on_coroutine);
+        ck_assert_int_eq(mprotect(middle, COROUTINE_BYTES / 2, PROT_NONE), 0);
+        run_on(&half, dive_on_coroutine);
+    }
+    ck_assert_uint_eq(walk_seen.count, 2 * 32);
+    walk_twice_assert("a stack that has become smaller");
+}
+END_TEST
+
 /* This file is compiled with frame pointers, so both know its frames. */
 static AL_NOINLINE uint32_t chain(uintptr_t *by_rbp, uintptr_t *by_tables, int depth) {
     bool is_whole = false;
@@ -390,6 +504,10 @@ int main(void) {
     tcase_add_test(tcase, code_made_at_run_time_ends_a_stack);
     tcase_add_test(tcase, any_saved_rbp_ends_a_walk_and_no_more);
     tcase_add_test(tcase, nothing_behind_a_coroutines_stack_is_read);
+    tcase_add_test(tcase, stacks_that_resemble_the_last_one);
+    tcase_add_test(tcase, deep_stacks_that_resemble_the_last_one);
+    tcase_add_test(tcase, signals_on_a_stack_of_their_own);
+    tcase_add_test(tcase, a_stack_that_has_become_smaller);
     tcase_add_test(tcase, the_chain_of_rbp);
     return suite_run(tcase, "walk", 60);
 }
