@@ -78,7 +78,9 @@ static bool write_dumps(struct sy_profile *profile, struct jp_stream *stream,
         }
     }
     if (settings->is_table) {
-        return jp_table_write(stdin, stdout, profile, stream->symbols, &settings->table);
+        struct jp_table_options options = settings->table;
+        options.is_progress = settings->stream.is_progress;
+        return jp_table_write(stdin, stdout, profile, stream->symbols, &options);
     }
     bool is_written = jp_stream_places(stream);
     if (!settings->is_each) {

@@ -4,8 +4,9 @@
  */
 #include "tools/jeprof/stream.h"
 
+#include "tools/jeprof/progress.h"
+
 #include <inttypes.h>
-#include <time.h>
 
 /* A byte that would end a field or a line, or confuse a terminal. */
 static bool is_control(unsigned char c) {
@@ -62,35 +63,16 @@ static void put_stack(const struct jp_stream *stream, uint32_t stack_id) {
     fputc('\n', out);
 }
 
-/* A line that rewrites itself, once a second. */
-static void tell_progress(uint32_t done_count, uint32_t count, time_t *told) {
-    const time_t now = time(NULL);
-
-    if (*told == 0) {
-        *told = now;
-    }
-    if (now > *told) {
-        fprintf(stderr, "\rjeprof: looking up addresses: %u of %u", (unsigned)done_count,
-                (unsigned)count);
-        *told = now;
-    }
-}
-
 bool jp_stream_places(const struct jp_stream *stream) {
     const uint32_t location_count = stream->profile->locations.count;
-    time_t told = 0;
-    const time_t start = time(NULL);
+    struct jp_progress progress = {.is_shown = stream->options.is_progress};
 
     fputs("tally-stacks 2\n", stream->out);
     for (uint32_t id = 0; id < location_count; id++) {
-        if (stream->options.is_progress) {
-            tell_progress(id, location_count, &told);
-        }
+        jp_progress_tell(&progress, id, location_count);
         put_location(stream->out, stream->profile, stream->symbols, id);
     }
-    if (stream->options.is_progress && told > start) {
-        fputs("\r\033[K", stderr);
-    }
+    jp_progress_end(&progress);
     return ferror(stream->out) == 0;
 }
 

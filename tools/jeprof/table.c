@@ -4,6 +4,7 @@
  */
 #include "tools/jeprof/table.h"
 
+#include "tools/jeprof/progress.h"
 #include "tools/symbolize/intern.h"
 
 #include <inttypes.h>
@@ -93,13 +94,15 @@ static bool add_place(struct table *table, const struct sy_location *location) {
     return is_ok;
 }
 
-static bool name_places(struct table *table, struct sy_symbols *symbols) {
+static bool name_places(struct table *table, struct sy_symbols *symbols,
+                        struct jp_progress *progress) {
     const uint32_t count = table->profile->locations.count;
     struct sy_frame frames[SY_FRAMES_MAX];
 
     table->spans = calloc((size_t)count + 1, sizeof(*table->spans));
     for (uint32_t id = 0; table->spans != NULL && id < count; id++) {
         const struct sy_location location = *sy_profile_location(table->profile, id);
+        jp_progress_tell(progress, id, count);
         const size_t frame_count = sy_symbols_lookup(symbols, table->profile, &location, frames);
         table->spans[id].start = (uint32_t)table->name_count;
         for (size_t idx = 0; idx < frame_count; idx++) {
@@ -112,6 +115,7 @@ static bool name_places(struct table *table, struct sy_symbols *symbols) {
         }
         table->spans[id].count = (uint32_t)table->name_count - table->spans[id].start;
     }
+    jp_progress_end(progress);
     return table->spans != NULL || say_memory();
 }
 
@@ -225,7 +229,8 @@ static bool put_sums(const struct table *table, FILE *out) {
 bool jp_table_write(FILE *in, FILE *out, const struct sy_profile *profile,
                     struct sy_symbols *symbols, const struct jp_table_options *options) {
     struct table table = {.profile = profile};
-    bool is_ok = name_places(&table, symbols) && ask(&table, in, out);
+    struct jp_progress progress = {.is_shown = options->is_progress};
+    bool is_ok = name_places(&table, symbols, &progress) && ask(&table, in, out);
 
     if (is_ok) {
         sum(&table, options);

@@ -34,7 +34,8 @@ enum jp_flag {
 
 struct jp_table_options {
     enum sy_value value;
-    bool is_focused; /* only stacks with JP_FLAG_FOCUS */
+    bool is_progress; /* work that takes over a second says so on stderr */
+    bool is_focused;  /* only stacks with JP_FLAG_FOCUS */
 };
 
 SY_NODISCARD bool jp_table_write(FILE *in, FILE *out, const struct sy_profile *profile,
