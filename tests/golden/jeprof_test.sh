@@ -63,6 +63,12 @@ table=$("$JEPROF" --alloc_objects --text simple.heap 2>/dev/null)
 # Twice the same is twice as much; less itself it is nothing.
 [[ $("$JEPROF" --show_bytes simple.heap simple.heap 2>/dev/null) == "Total: 14552360 B"* ]] || fail "two profiles"
 jeprof_is "Total: 0.0 MB" --base=simple.heap simple.heap
+# So do a folder and a pattern.
+mkdir folder
+cp simple.heap folder/one.heap
+cp simple.heap folder/two.heap
+[[ $("$JEPROF" --show_bytes folder 2>/dev/null) == "Total: 14552360 B"* ]] || fail "a folder"
+[[ $("$JEPROF" --show_bytes 'folder/t*.heap' 2>/dev/null) == "Total: 7276180 B"* ]] || fail "a pattern"
 jeprof_is "prog+0x3000;prog+0x2100;prog+0x1100 2425393" --collapsed --ignore=x1000 simple.heap
 jeprof_is "prog+0x3000;prog+0x2000;prog+0x1000 4850787" --collapsed --focus='\+0x2000$' simple.heap
 jeprof_is "prog+0x1000 4850787

@@ -35,7 +35,8 @@ usage: jeprof [OPTION]... [PROGRAM] PROFILE...
 Shows who holds the memory of heap profiles: jemalloc's and Tally's heap_v2 text, gperftools'
 and Go's heap profiles, pprof protobuf, gzipped or not. Several profiles are added up. PROGRAM
 is needed only if the program has moved since: profiles name their files themselves. PROFILE is
-a file, a URL (http://HOST:PORT/pprof/heap), or HOST:PORT[/PATH].
+a file, a folder of them, a quoted pattern, a URL (http://HOST:PORT/pprof/heap), or
+HOST:PORT[/PATH].
 
 Output (one):
   --text            table: flat, flat %, sum %, cumulative, cumulative %, name (default)
@@ -213,7 +214,8 @@ sub split_arguments {
     my ($seconds, @paths) = @_;
 
     fail('which profile? jeprof --help') if !@paths;
-    @paths = map { is_url($_) ? fetch($_, $seconds) : $_ } @paths;
+    # Of a folder the profiles in it, of a pattern that the shell left alone what matches.
+    @paths = map { is_url($_) ? fetch($_, $seconds) : -d $_ || !-e $_ && /[*?\[]/ ? files_of($_) : $_ } @paths;
     check_path($_) for @paths;
     my $program = @paths > 0 && is_program($paths[0]) ? shift @paths : undef;
     fail("$program is a program; which profile? jeprof --help") if !@paths;
