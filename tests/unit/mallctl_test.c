@@ -354,7 +354,7 @@ START_TEST(rows_may_be_read_from_many_threads) {
 END_TEST
 
 struct printed {
-    char text[64 * 1024];
+    char text[8 << 20];
     size_t text_bytes;
 };
 
