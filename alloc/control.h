@@ -68,7 +68,9 @@ void al_utilization_read(const void *ptr, struct al_utilization *out);
 /* Bytes of descriptors ever made. */
 size_t al_extent_table_bytes(void);
 
-/* Purges all dirty pages (arena_idx == UINT_MAX: of all arenas), or as decay says now. */
+/* Purges all dirty pages (arena_idx == UINT_MAX: of all arenas), the calling thread's cache emptied
+ * first; or as decay says now.
+ */
 int al_arena_purge(unsigned arena_idx);
 int al_arena_decay(unsigned arena_idx);
 int al_arena_decay_ms_get(unsigned arena_idx, enum al_stale stale, ssize_t *decay_ms);

@@ -498,6 +498,8 @@ static const char *link_text(void) {
     return buf;
 }
 
+const char *al_option_source_texts[AL_OPTION_SOURCE_COUNT];
+
 void al_options_read(void) {
     const struct {
         const char *name;
@@ -510,6 +512,9 @@ void al_options_read(void) {
         {"#5 (global variable malloc_conf_2_conf_harder)", malloc_conf_2_conf_harder},
     };
 
+    for (size_t idx = 0; idx < AL_OPTION_SOURCE_COUNT; idx++) {
+        al_option_source_texts[idx] = sources[idx + 1].conf;
+    }
     parser.is_confirm_pass = true; /* confirm_conf may stand anywhere */
     for (size_t idx = 0; idx < AL_ARRAY_COUNT(sources); idx++) {
         (void)al_options_parse(sources[idx].name, sources[idx].conf);

@@ -82,6 +82,16 @@ extern const size_t al_option_count;
 /* Reads all sources into al_options. Never allocates. */
 void al_options_read(void);
 
+/* What the sources said, in the order they are read: NULL, there is no such. */
+enum al_option_source {
+    AL_OPTION_SOURCE_GLOBAL,
+    AL_OPTION_SOURCE_LINK,
+    AL_OPTION_SOURCE_ENV,
+    AL_OPTION_SOURCE_GLOBAL_2,
+    AL_OPTION_SOURCE_COUNT,
+};
+extern AL_HIDDEN const char *al_option_source_texts[AL_OPTION_SOURCE_COUNT];
+
 /* Applies one string of pairs, reporting as `source` (tests; and each source in turn). Returns
  * whether every pair was valid.
  */

@@ -91,6 +91,9 @@ static bool is_second_index(const char *path, size_t index) {
 
 bool ct_index_is_valid(const char *path, const size_t *mib, size_t depth) {
     AL_ASSERT(path != NULL && mib != NULL && depth < CT_MIB_MAX);
+    if (strncmp(path, "prof.stats.", 11) == 0) {
+        return false; /* opt.prof_stats is without effect */
+    }
     return depth <= 2 ? is_first_index(path, mib[depth]) : is_second_index(path, mib[depth]);
 }
 

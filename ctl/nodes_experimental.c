@@ -244,6 +244,13 @@ static int background_max_set(const struct ct_args *args, const union ct_value *
     return 0;
 }
 
+/* ---- where options came from ---- */
+
+CT_GET(conf_env_get, text, al_option_source_texts[AL_OPTION_SOURCE_ENV])
+CT_GET(conf_global_get, text, al_option_source_texts[AL_OPTION_SOURCE_GLOBAL])
+CT_GET(conf_global_2_get, text, al_option_source_texts[AL_OPTION_SOURCE_GLOBAL_2])
+CT_GET(conf_link_get, text, al_option_source_texts[AL_OPTION_SOURCE_LINK])
+
 /* clang-format off */
 const struct ct_node ct_nodes_experimental[] = {
     {"experimental.arenas.<i>.pactivep", CT_POINTER, CT_R, pactivep_get, NULL, .help = "Address of the number of active pages, as each epoch writes it; size_t *."},
@@ -263,6 +270,10 @@ const struct ct_node ct_nodes_experimental[] = {
     {"experimental.utilization.batch_query", CT_RAW, CT_RW, NULL, NULL, .help = "Of void *[n]: size_t[3 * n], free and all slots of each object's slab, and its bytes; zeros for what is not ours.", .raw = batch_query_raw},
     {"experimental.utilization.query", CT_RAW, CT_RW, NULL, NULL, .help = "Of void *: struct {void *slab; size_t nfree, nregs, size, bin_nfree, bin_nregs}; zeros for what is not ours.", .raw = query_raw},
     {"max_background_threads", CT_SIZE, CT_RW, background_max_get, background_max_set, .help = "Most purging threads, 1 to 4; Tally needs one."},
+    {"opt.malloc_conf.env_var", CT_TEXT, CT_R, conf_env_get, NULL, .help = "What the environment variable MALLOC_CONF said at start; NULL: nothing."},
+    {"opt.malloc_conf.global_var", CT_TEXT, CT_R, conf_global_get, NULL, .help = "What the program's variable malloc_conf said."},
+    {"opt.malloc_conf.global_var_2_conf_harder", CT_TEXT, CT_R, conf_global_2_get, NULL, .help = "What the program's variable malloc_conf_2_conf_harder said."},
+    {"opt.malloc_conf.symlink", CT_TEXT, CT_R, conf_link_get, NULL, .help = "What the link /etc/malloc.conf said."},
 };
 /* clang-format on */
 const size_t ct_nodes_experimental_count = AL_ARRAY_COUNT(ct_nodes_experimental);

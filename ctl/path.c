@@ -192,7 +192,8 @@ int ct_path_to_mib(const char *name, size_t *mib, size_t *mib_count) {
     AL_ASSERT(name != NULL && mib != NULL && mib_count != NULL);
     size_t found[CT_MIB_MAX];
     size_t depth = 0;
-    const bool is_option = strncmp(name, "opt", 3) == 0 && (name[3] == '.' || name[3] == '\0');
+    const bool is_option = strncmp(name, "opt", 3) == 0 && (name[3] == '.' || name[3] == '\0') &&
+                           strncmp(name, "opt.malloc_conf", 15) != 0;
     const int err = is_option ? find_option(name[3] == '.' ? name + 4 : NULL, found, &depth)
                               : find_node(name, found, &depth);
 
