@@ -4,7 +4,8 @@
  *
  * All functions may be called from any thread at any time outside signal handlers. Sizes are
  * in bytes. The interface of mallctl, mallocx and their kin is jemalloc 5.3's: its manual,
- * jemalloc(3), documents it; docs/MALLCTL.md lists the names and where Tally differs.
+ * jemalloc(3), documents it; tally(3) is the short form, docs/MALLCTL.md lists the names, and
+ * docs/JEMALLOC.md what is other.
  */
 #ifndef TALLY_H
 #define TALLY_H

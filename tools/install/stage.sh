@@ -41,7 +41,7 @@ main() {
         place "$kind" "$source" "$path"
     done < <(grep -v -e '^#' -e '^$' "$TALLY_ROOT/tools/install/layout.txt")
     sed -i "s/@VERSION@/$version/" "$fresh/lib/pkgconfig/tally.pc" "$fresh/bin/jeprof" \
-        "$fresh/share/man/man1/jeprof.1"
+        "$fresh/share/man/man1/jeprof.1" "$fresh/share/man/man3/tally.3"
     # Folder by folder: what benches leave in out/ stays.
     mkdir -p "$out"
     for path in "$fresh"/*; do
