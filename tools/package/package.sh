@@ -26,10 +26,14 @@ place() {
     cp -a "$out/libexec" "$out/share" "$tree/usr/"
     rm -rf "$tree/usr/share/man"
     mkdir -p "$tree/usr/share/man/man1" "$tree/usr/share/man/man3"
-    # libjemalloc-dev has jeprof.
-    mkdir -p "$tree/usr/libexec/tally/bin"
-    cp -a "$out/bin/." "$tree/usr/libexec/tally/bin/"
-    ln -s ../libexec/tally/bin/jeprof "$tree/usr/bin/tally-jeprof"
+    # libjemalloc-dev has the other name.
+    cp -a "$out/bin/jeprof" "$tree/usr/bin/tally-jeprof"
+    # Files that find the tree by where they lie are told where it is now.
+    sed -i -e '/^prefix=/s|=.*|=/usr|' -e "/^libdir=/s|=.*|=\${pcfiledir}/..|" -e '/^includedir=/s|=.*|=/usr/include/tally|' \
+        "$tree/$multiarch/pkgconfig/tally.pc" "$tree/$multiarch/compat/pkgconfig/jemalloc.pc"
+    # shellcheck disable=SC2016 # the script's own variable
+    sed -i -e 's|^prefix=.*|prefix=/usr|' -e 's|"$prefix/include"|"$prefix/include/tally"|' \
+        "$tree/$multiarch/compat/bin/jemalloc-config"
     cp "$out/share/man/man1/jeprof.1" "$tree/usr/share/man/man1/tally-jeprof.1"
     cp "$out/share/man/man3/tally.3" "$tree/usr/share/man/man3/tally.3"
 }
