@@ -11,7 +11,7 @@
 
 enum { ROUNDS = 20, OBJECT_BYTES = 4096, SLOT_COUNT = 1 << 16, STEPS = 8 };
 
-#define SITE __attribute__((noinline, noclone))
+#define SITE __attribute__((noinline))
 
 /* An object and when it dies, in rounds. */
 static struct slot {
@@ -61,11 +61,11 @@ static SITE void sawtooth(double now) {
 }
 
 static SITE void leak_fast(void) {
-    CREATE(6.3 / STEPS, INFINITY);
+    CREATE(6.3 / STEPS, (double)INFINITY);
 }
 
 static SITE void leak_slow(void) {
-    CREATE(1.58 / STEPS, INFINITY);
+    CREATE(1.58 / STEPS, (double)INFINITY);
 }
 
 static SITE void leak_in_churn(double now) {

@@ -52,7 +52,7 @@ static void churn(uint64_t *state, double rate, double lifetime, double from) {
 static void leak(uint64_t *state, double rate) {
     for (double at = 0; at < DUMP_COUNT; at += 1.0 / STEPS_A_DUMP) {
         for (uint32_t left = poisson(state, rate / STEPS_A_DUMP); left > 0; left--) {
-            add(at, INFINITY);
+            add(at, (double)INFINITY);
         }
     }
 }
@@ -62,7 +62,7 @@ static void cache(uint64_t *state, double rate, uint32_t bound) {
     const uint32_t first = heap.count;
     for (double at = 0; at < DUMP_COUNT; at += 1.0 / STEPS_A_DUMP) {
         for (uint32_t left = poisson(state, rate / STEPS_A_DUMP); left > 0; left--) {
-            add(at, INFINITY);
+            add(at, (double)INFINITY);
             if (heap.count - first > bound) {
                 heap.dies[heap.count - 1 - bound] = at;
             }
@@ -169,8 +169,8 @@ START_TEST(leaks_are_found_and_the_rest_is_left_alone) {
     uint64_t state = suite_seed(20265);
 
     for (int truth = 0; truth < TRUTH_COUNT; truth++) {
-        const double known = alarms(truth, true, &state);
-        const double unknown = alarms(truth, false, &state);
+        const double known = alarms((enum truth)truth, true, &state);
+        const double unknown = alarms((enum truth)truth, false, &state);
         printf("%-20s %5.1f %% with totals, %5.1f %% without\n", bounds[truth].name, known,
                unknown);
         ck_assert_msg(known >= bounds[truth].percent_min && known <= bounds[truth].percent_max,
