@@ -166,7 +166,10 @@ static void put_mallctl(void) {
         "the options of [OPTIONS.md](OPTIONS.md). Any thread may call; calls wait for each other.\n"
         "`stats.*` are those of the last write to `epoch`.\n\n"
         "Other than in jemalloc, `prof.*` may be used in a process that was started without\n"
-        "`prof:true`, and names of machinery that Tally does not have are not answered.\n\n"
+        "`prof:true`; numbers of machinery that Tally does not have are zero, and their rows say so\n"
+        "([JEMALLOC.md](JEMALLOC.md)). `<i>` is an arena, or the class of `arenas.*`; arena 4096 stands\n"
+        "for all of them, 4097 for the destroyed ones; `<j>` is a class, or a bucket of free runs by\n"
+        "length.\n\n"
         "| name | type | access | |\n|---|---|---|---|\n",
         stdout);
     for (size_t idx = 0; idx < ct_node_count(); idx++) {
