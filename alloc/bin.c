@@ -289,9 +289,11 @@ static bool add_slab(struct al_bin *bin, unsigned class_idx, enum al_extent_kind
     }
     al_lock_take(&bin->lock, AL_RANK_BIN);
     bin->slab_count++;
-    if (counts != NULL) {
-        counts->slab_count += kind == AL_EXTENT_SLAB;
-        counts->sampled_slab_count += kind == AL_EXTENT_SAMPLED;
+    /* Each count has the lock of its own bin. */
+    if (counts != NULL && kind == AL_EXTENT_SLAB) {
+        counts->slab_count++;
+    } else if (counts != NULL) {
+        counts->sampled_slab_count++;
     }
     al_bin_relist_locked(bin, al_extent_at(idx), idx);
     al_lock_give(&bin->lock);
