@@ -4,7 +4,7 @@
 # Goal:   jeprof --leaks ranks what leaks in a live program first, and calls nothing a leak that
 #         warms up, fills a cache, saws or rests.
 # Method: leaks_program's eight sites, 20 dumps, three times, with totals and without; sampling is
-#         by chance, so that one false alarm of three is let pass, and two of one site are not.
+#         by chance, so that of three one false alarm of a site is let pass, and one slow leak missed.
 set -euo pipefail
 
 export TALLY_JEPROF_HELPER=$PWD/tools/jeprof/jeprof-helper
@@ -20,7 +20,7 @@ fail() {
 for run in 1 2 3; do
     for totals in true false; do
         mkdir -p "$totals$run"
-        MALLOC_CONF=prof:true,prof_accum:$totals,lg_prof_sample:12,prof_prefix:$PWD/$totals$run/leaks \
+        MALLOC_CONF=prof:true,prof_accum:$totals,lg_prof_sample:10,prof_prefix:$PWD/$totals$run/leaks \
             LD_PRELOAD=$LIBRARY "$PROGRAM"
         "$JEPROF" --leaks --json "$totals$run" >"$totals$run.json" 2>errors || fail "$(cat errors)"
     done
@@ -30,6 +30,7 @@ import collections, json
 LEAKS = {"leak_fast", "leak_slow", "leak_in_churn"}
 for totals in ("true", "false"):
     alarms = collections.Counter()
+    found = collections.Counter()
     for run in (1, 2, 3):
         series = json.load(open(f"{totals}{run}.json"))
         assert series["has_totals"] == (totals == "true") and len(series["dumps"]) == 20
@@ -38,14 +39,15 @@ for totals in ("true", "false"):
         assert rows["leak_fast"]["verdict"] == "leak", rows["leak_fast"]
         assert "leak_fast" in suspects[:2], suspects
         if totals == "true":
-            assert {"leak_slow", "leak_in_churn"} <= set(suspects), (suspects, rows["leak_slow"])
-            assert rows["leak_slow"]["verdict"] == "leak" and rows["leak_slow"]["age_low"] > 20
-            assert rows["leak_in_churn"]["verdict"] == "turnover", rows["leak_in_churn"]
+            slow, churn = rows["leak_slow"], rows["leak_in_churn"]
+            found["slow"] += slow["verdict"] == "leak" and slow["age_low"] > 20
+            found["churn"] += churn["verdict"] == "turnover"
         # 6.3 objects of 4 KiB a round: 25.8 KB.
         low, high = rows["leak_fast"]["slope_low"], rows["leak_fast"]["slope_high"]
         assert 15000 < low < high < 40000, (low, high)
         alarms.update(set(suspects) - LEAKS)
     assert all(count < 2 for count in alarms.values()), alarms
+    assert totals == "false" or min(found["slow"], found["churn"]) >= 2, found
 PYTHON
 
 # The table says what the numbers are, and why others are none.
