@@ -15,7 +15,10 @@ def ctl_tests(whole):
         linkopts = ["-ldl", "-lpthread", "-lz"],
         deps = whole + deps,
     ) for name, deps in [
+        ("events", []),
         ("node", []),
         ("print", []),
+        ("snapshot", ["//alloc:background"]),
+        ("tcache_control", []),
         ("version", ["//ctl:version"]),
     ]]
