@@ -16,6 +16,8 @@ def ctl_nodes_tests(deps):
         linkopts = ["-ldl", "-lz"],
         deps = deps,
     ) for name in [
+        "",
+        "arena",
         "arenas",
         "config",
         "stats_hpa",
