@@ -21,4 +21,5 @@ def ctl_nodes_tests(deps):
         "arenas",
         "config",
         "stats_hpa",
+        "thread",
     ]]
