@@ -20,6 +20,9 @@ def ctl_nodes_tests(deps):
         "arena",
         "arenas",
         "config",
+        "prof",
+        "stats",
+        "stats_arena",
         "stats_hpa",
         "thread",
     ]]
