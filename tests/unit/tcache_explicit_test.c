@@ -30,12 +30,13 @@ START_TEST(blocks_go_round_and_come_home) {
     void *ptrs[600];
 
     for (size_t idx = 0; idx < 600; idx++) {
-        ptrs[idx] = al_mallocx(16 << idx % 7, through(id, arenas[idx % 2]));
+        ptrs[idx] = al_mallocx((size_t)16 << idx % 7, through(id, arenas[idx % 2]));
         ck_assert_ptr_nonnull(ptrs[idx]);
-        memset(ptrs[idx], (int)idx, 16 << idx % 7);
+        memset(ptrs[idx], (int)idx, (size_t)16 << idx % 7);
     }
     for (size_t idx = 0; idx < 600; idx++) {
-        ck_assert_int_eq(((unsigned char *)ptrs[idx])[(16 << idx % 7) - 1], (int)(idx & 0xff));
+        ck_assert_int_eq(((unsigned char *)ptrs[idx])[((size_t)16 << idx % 7) - 1],
+                         (int)(idx & 0xff));
         al_dallocx(ptrs[idx], through(id, 0));
     }
     void *const again = al_mallocx(16, through(id, arenas[0]));
